@@ -1,0 +1,114 @@
+package janusproc
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+const (
+	samplePorts = 5
+	minRTPPorts = 20
+
+	// Listening ports are drawn below the range that Linux hands to outgoing connections, so that a busy machine does not take
+	// one between our look and Janus's bind.
+	tcpFirst, tcpLast = 10000, 31999
+
+	rtpFirst, rtpLast, rtpBlock = 20000, 59999, 500
+
+	portTries = 200
+)
+
+// withPorts chooses every port that was left open. A port that is free now may be taken before Janus binds it; whoever starts
+// a Janus on chosen ports asks for its name afterwards (Probe) and starts again where another answers.
+func (c Config) withPorts() (Config, error) {
+	taken := map[int]bool{c.WSPort: true, c.AdminWSPort: true, c.HTTPPort: true, c.AdminHTTPPort: true}
+	for _, port := range []*int{&c.WSPort, &c.AdminWSPort, &c.HTTPPort, &c.AdminHTTPPort} {
+		if *port != 0 {
+			continue
+		}
+		free, err := freeTCP(c.Bind, taken)
+		if err != nil {
+			return c, err
+		}
+		taken[free] = true
+		*port = free
+	}
+	if c.RTPMin == 0 {
+		first, err := freeRTP()
+		if err != nil {
+			return c, err
+		}
+		c.RTPMin, c.RTPMax = first, first+rtpBlock-1
+	}
+	return c, nil
+}
+
+func freeTCP(host string, taken map[int]bool) (int, error) {
+	for range portTries {
+		port := tcpFirst + rand.IntN(tcpLast-tcpFirst+1)
+		if taken[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			return 0, fmt.Errorf("janusproc: free port: %w", err)
+		}
+		return port, nil
+	}
+	return 0, fmt.Errorf("janusproc: no free TCP port on %s between %d and %d", host, tcpFirst, tcpLast)
+}
+
+// freeRTP draws a block whose highest ports can be bound. Each Janus binds those for its stock mountpoints as long as it
+// lives, which marks the block as its own.
+func freeRTP() (int, error) {
+	for range portTries {
+		first := rtpFirst + rtpBlock*rand.IntN((rtpLast-rtpFirst+1)/rtpBlock)
+		if udpFree(first+rtpBlock-samplePorts, samplePorts) {
+			return first, nil
+		}
+	}
+	return 0, errors.New("janusproc: no free block of RTP ports")
+}
+
+func udpFree(first, n int) bool {
+	for port := first; port < first+n; port++ {
+		c, err := net.ListenPacket("udp", ":"+strconv.Itoa(port))
+		if err != nil {
+			return false
+		}
+		_ = c.Close()
+	}
+	return true
+}
+
+// GlobalAddress is the machine's first IPv4 address that Janus can offer as a candidate: on an interface that is up, neither
+// loopback nor link-local. ErrNoAddress where there is none.
+func GlobalAddress() (string, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return "", fmt.Errorf("janusproc: interfaces: %w", err)
+	}
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addresses {
+			prefix, err := netip.ParsePrefix(a.String())
+			if err == nil && prefix.Addr().Is4() && prefix.Addr().IsGlobalUnicast() {
+				return prefix.Addr().String(), nil
+			}
+		}
+	}
+	return "", ErrNoAddress
+}
