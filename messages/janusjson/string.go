@@ -1,0 +1,161 @@
+package janusjson
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// skipString returns the index behind the closing quote of the string whose
+// inside begins at b[i], or -1 when jansson would refuse it: raw control
+// characters, invalid UTF-8, unknown escapes, lone surrogates, \u0000.
+func skipString(b []byte, i int) int {
+	for {
+		i = skipCommon(b, i)
+		if i >= len(b) {
+			return -1
+		}
+		switch c := b[i]; {
+		case c == '"':
+			return i + 1
+		case c == '\\':
+			if i = skipEscape(b, i); i < 0 {
+				return -1
+			}
+		case c < ' ':
+			return -1
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			_, size := utf8.DecodeRune(b[i:])
+			if size == 1 {
+				return -1
+			}
+			i += size
+		}
+	}
+}
+
+const (
+	lowBits  = 0x0101010101010101
+	highBits = 0x8080808080808080
+)
+
+// skipCommon walks over bytes that need no second look, eight at a time. It
+// stops at the latest at the first quote, backslash, control or non-ASCII byte,
+// possibly a few bytes earlier at the end of b.
+func skipCommon(b []byte, i int) int {
+	for len(b)-i >= 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote := w ^ (lowBits * '"')
+		slash := w ^ (lowBits * '\\')
+		// The high bit of each byte of the sum is right up to and including the
+		// lowest byte that is special; borrows reach only higher ones.
+		special := (w | (w - lowBits*' ') | (quote - lowBits) | (slash - lowBits)) & highBits
+		if special != 0 {
+			return i + bits.TrailingZeros64(special)/8
+		}
+		i += 8
+	}
+	return i
+}
+
+// skipEscape returns the index behind the escape at b[i], -1 when jansson would
+// refuse it. A surrogate pair counts as one escape.
+func skipEscape(b []byte, i int) int {
+	if i+1 >= len(b) {
+		return -1
+	}
+	switch b[i+1] {
+	case 'n', 'r', 't', '"', '\\', '/', 'b', 'f':
+		return i + 2
+	case 'u':
+		_, size := unicodeEscape(b[i:])
+		if size == 0 {
+			return -1
+		}
+		return i + size
+	}
+	return -1
+}
+
+// unicodeEscape reads \uXXXX, or two of them when they are a surrogate pair, at
+// the beginning of b. The size is 0 when there is none that jansson accepts.
+func unicodeEscape(b []byte) (r rune, size int) {
+	r = hex4(b)
+	if r >= 0xD800 && r < 0xDC00 && len(b) > 6 {
+		low := hex4(b[6:])
+		if low >= 0xDC00 && low < 0xE000 {
+			return (r-0xD800)<<10 + (low - 0xDC00) + 0x10000, 12
+		}
+	}
+	if r <= 0 || r >= 0xD800 && r < 0xE000 {
+		return 0, 0
+	}
+	return r, 6
+}
+
+// hex4 returns the code unit of a \uXXXX at the beginning of b, -1 for anything
+// else.
+func hex4(b []byte) rune {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return -1
+	}
+	var r rune
+	for _, c := range b[2:6] {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return -1
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}
+
+// appendUnescaped appends what the inside of a valid string stands for.
+func appendUnescaped(dst, inside []byte) []byte {
+	for i := 0; i < len(inside); {
+		c := inside[i]
+		if c != '\\' || i+1 == len(inside) {
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		c = inside[i+1]
+		if c == 'u' {
+			r, size := unicodeEscape(inside[i:])
+			if size == 0 {
+				r, size = utf8.RuneError, 2
+			}
+			dst = utf8.AppendRune(dst, r)
+			i += size
+			continue
+		}
+		dst = append(dst, unescaped(c))
+		i += 2
+	}
+	return dst
+}
+
+// unescaped is the byte that a backslash and c stand for.
+func unescaped(c byte) byte {
+	switch c {
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	}
+	return c
+}
