@@ -25,17 +25,12 @@ const (
 // withPorts chooses every port that was left open. A port that is free now may be taken before Janus binds it; whoever starts
 // a Janus on chosen ports asks for its name afterwards (Probe) and starts again where another answers.
 func (c Config) withPorts() (Config, error) {
-	taken := map[int]bool{c.WSPort: true, c.AdminWSPort: true, c.HTTPPort: true, c.AdminHTTPPort: true}
-	for _, port := range []*int{&c.WSPort, &c.AdminWSPort, &c.HTTPPort, &c.AdminHTTPPort} {
-		if *port != 0 {
-			continue
-		}
-		free, err := freeTCP(c.Bind, taken)
-		if err != nil {
-			return c, err
-		}
-		taken[free] = true
-		*port = free
+	free, err := FreePorts(c.Bind, 4)
+	if err != nil {
+		return c, err
+	}
+	for i, port := range []*int{&c.WSPort, &c.AdminWSPort, &c.HTTPPort, &c.AdminHTTPPort} {
+		setDefault(port, free[i])
 	}
 	if c.RTPMin == 0 {
 		first, err := freeRTP()
@@ -47,22 +42,27 @@ func (c Config) withPorts() (Config, error) {
 	return c, nil
 }
 
-func freeTCP(host string, taken map[int]bool) (int, error) {
+// FreePorts draws n different TCP ports that are free on host, an address, at the moment. Others may take them before they
+// are bound: be ready to draw again.
+func FreePorts(host string, n int) ([]int, error) {
+	var ports []int
 	for range portTries {
-		port := tcpFirst + rand.IntN(tcpLast-tcpFirst+1)
-		if taken[port] {
-			continue
+		if len(ports) == n {
+			break
 		}
+		port := tcpFirst + rand.IntN(tcpLast-tcpFirst+1)
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
 			continue
 		}
-		if err := l.Close(); err != nil {
-			return 0, fmt.Errorf("janusproc: free port: %w", err)
-		}
-		return port, nil
+		// Held until all are found, so that no two are the same.
+		defer l.Close()
+		ports = append(ports, port)
 	}
-	return 0, fmt.Errorf("janusproc: no free TCP port on %s between %d and %d", host, tcpFirst, tcpLast)
+	if len(ports) < n {
+		return nil, fmt.Errorf("janusproc: no %d free TCP ports on %s between %d and %d", n, host, tcpFirst, tcpLast)
+	}
+	return ports, nil
 }
 
 // freeRTP draws a block whose highest ports can be bound. Each Janus binds those for its stock mountpoints as long as it

@@ -1,0 +1,75 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/januscloud/januscloud/mediactl/janusproc"
+)
+
+// bootTime is how long a process of the rig may take until it serves.
+const bootTime = 20 * time.Second
+
+// JanusServer is a real Janus.
+type JanusServer struct {
+	*Process
+	// Config is the completed configuration: ports, names, secrets, addresses.
+	Config janusproc.Config
+}
+
+// Janus starts a real Janus on free ports and returns when it answers. Each change may alter the configuration first; the
+// name, which must be unique among those alive, and the folder are set already.
+func Janus(tb TB, changes ...func(*janusproc.Config)) *JanusServer {
+	tb.Helper()
+	const tries = 3
+	for try := 1; ; try++ {
+		j, err := tryJanus(tb, changes)
+		if err == nil {
+			return j
+		}
+		if try == tries {
+			tb.Fatalf("Janus: %v", err)
+		}
+		// A port drawn for it was taken by somebody else meanwhile.
+		tb.Logf("Janus: %v, starting again", err)
+		j.Kill()
+	}
+}
+
+func tryJanus(tb TB, changes []func(*janusproc.Config)) (*JanusServer, error) {
+	tb.Helper()
+	folder := tb.TempDir()
+	c := janusproc.Config{Folder: folder, Name: "lab-" + uniqueName(), ICEAddress: Address(tb)}
+	for _, change := range changes {
+		change(&c)
+	}
+	c, err := janusproc.Write(c)
+	if err != nil {
+		tb.Fatalf("Janus: %v", err)
+	}
+	j := &JanusServer{Config: c, Process: startProcess(tb, c.Name, c.CommandLine(), nil)}
+	return j, j.ready()
+}
+
+func (j *JanusServer) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), bootTime)
+	defer cancel()
+	if err := janusproc.WaitReady(ctx, j.Config, j.Done()); err != nil {
+		return fmt.Errorf("%w; its log: %s", err, j.Log())
+	}
+	return nil
+}
+
+// WSURL is the address of its Janus API.
+func (j *JanusServer) WSURL() string { return j.Config.WSURL() }
+
+// Restart kills the Janus if it runs and starts it anew on the same ports. Nothing of its sessions and rooms is left.
+func (j *JanusServer) Restart() {
+	j.tb.Helper()
+	j.Kill()
+	j.start()
+	if err := j.ready(); err != nil {
+		j.tb.Fatalf("restart: %v", err)
+	}
+}
