@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package messages
+
+import "encoding/json"
+
+// Ask is what a new owner sends to every live media server and edge (MediaAsk, EdgeAsk) when it takes partitions
+// over. Receiving it installs the fence: from then on the receiver refuses lower epochs of those partitions.
+type Ask struct {
+	Node       Member       `json:"node"`
+	Epoch      Epoch        `json:"epoch"`
+	Partitions PartitionSet `json:"partitions"`
+}
+
+// Holding is one message of an end's answer to an Ask, published on the reply subject of the ask. An answer may take
+// several; the last one has Last set.
+type Holding struct {
+	From     Member           `json:"from"`
+	Role     Role             `json:"role"` // RoleMedia or RoleEdge
+	Last     bool             `json:"last"`
+	Refused  Epoch            `json:"refused,omitzero"` // a greater epoch that was seen for one of the partitions
+	Sessions []HoldingSession `json:"sessions,omitempty"`
+}
+
+// HoldingSession is what an end knows of one session.
+type HoldingSession struct {
+	Session     uint64              `json:"session"`
+	Handles     []HoldingHandle     `json:"handles,omitempty"`     // of a media server
+	Connections []HoldingConnection `json:"connections,omitempty"` // of an edge
+}
+
+// HoldingHandle is a handle that a media server maps.
+type HoldingHandle struct {
+	Handle uint64 `json:"handle"` // ours
+	Janus  uint64 `json:"janus"`  // of its Janus
+	Plugin string `json:"plugin"`
+	Attach string `json:"attach,omitempty"` // identity of the request that bound it
+}
+
+// HoldingConnection is a connection of an edge that used the session.
+type HoldingConnection struct {
+	Connection uint64 `json:"connection"`
+	Owner      int64  `json:"owner"` // Unix milliseconds at which the connection created or claimed the session; 0 = it only used it
+}
+
+// Refusal is the body that tells an owner that it was deposed: the epoch that the sender honours.
+type Refusal struct {
+	Epoch Epoch `json:"epoch"`
+}
+
+// Yield is sent by an owner to the node that is to have partitions which hold nothing but the future: the receiver
+// takes them over as from the dead, the sender keeps their requests until it hears the new epoch.
+type Yield struct {
+	From       Member       `json:"from"`
+	Partitions PartitionSet `json:"partitions"`
+}
+
+// SessionRecord is the stored part of a session: what its ends do not know.
+type SessionRecord struct {
+	Epoch    Epoch  `json:"epoch"`
+	Identity string `json:"identity"` // of the create request
+	Created  int64  `json:"created"`  // Unix milliseconds
+}
+
+// HandleRecord is the stored part of a handle.
+type HandleRecord struct {
+	Epoch    Epoch           `json:"epoch"`
+	Identity string          `json:"identity"` // of the attach request
+	Plugin   string          `json:"plugin"`
+	Request  json.RawMessage `json:"request"`         // the attach request as sent on, for binding
+	Server   Member          `json:"server,omitzero"` // where it is bound
+	Janus    uint64          `json:"janus,omitempty"` // handle id on that Janus
+	Created  int64           `json:"created"`         // Unix milliseconds
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package roster
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+)
+
+// hear takes a beat in and reports whether watchers must know.
+func (r *Roster) hear(b messages.Beat, now time.Time) bool {
+	key := peerKey{b.Role, b.Member.Name}
+	p, known := r.peers[key]
+	switch {
+	case known && b.Member.Inc < p.Beat.Member.Inc:
+		return false // the last words of a predecessor
+	case b.State == messages.StateLeaving:
+		if known {
+			r.log.Info("member left", "role", b.Role, "member", b.Member.String())
+			delete(r.peers, key)
+			r.silence(p.Beat.Member, true)
+		}
+		return known
+	case !known:
+		p = &peer{}
+		r.peers[key] = p
+		r.log.Info("member heard", "role", b.Role, "member", b.Member.String())
+	}
+	old := p.Peer
+	p.Peer, p.missed, p.suspected = Peer{Beat: b, Heard: now}, 0, false
+	changed := !known || old.Silent || differs(old.Beat, b)
+	if b.Session != nil {
+		// The highest epoch that was ever announced is the owner. Names of owners are compared by the whole member: a
+		// node that restarted owns nothing until it says so.
+		changed = r.own(b) || changed
+	}
+	if !changed {
+		r.refresh(key, p.Peer)
+	}
+	return changed
+}
+
+// differs tells whether two beats of one name differ in what watchers care for.
+func differs(a, b messages.Beat) bool {
+	if a.Member != b.Member || a.State != b.State {
+		return true
+	}
+	if a.Media != nil && b.Media != nil {
+		return a.Media.Janus != b.Media.Janus || !maps.Equal(a.Media.Plugins, b.Media.Plugins)
+	}
+	return false
+}
+
+// own notes what a session node announces.
+func (r *Roster) own(b messages.Beat) bool {
+	var next *[messages.Partitions]Owner // copied on the first change: views share the old one
+	for _, range_ := range b.Session.Owned {
+		for p := range range_.Partitions.All() {
+			have := r.owners[p]
+			if range_.Epoch.Less(have.Epoch) || range_.Epoch == have.Epoch && have.Node == b.Member && !have.Silent {
+				continue
+			}
+			if next == nil {
+				copied := *r.owners
+				next = &copied
+			}
+			next[p] = Owner{Node: b.Member, Epoch: range_.Epoch}
+		}
+	}
+	if next == nil {
+		return false
+	}
+	r.owners = next
+	return true
+}
+
+// silence marks what a member owns as owned by somebody silent, or not.
+func (r *Roster) silence(m messages.Member, silent bool) {
+	copied := *r.owners
+	for p := range copied {
+		if copied[p].Node == m {
+			copied[p].Silent = silent
+		}
+	}
+	r.owners = &copied
+}
+
+// refresh puts the newest load into the view without telling the watchers.
+func (r *Roster) refresh(key peerKey, now Peer) {
+	v := *r.View()
+	peers := slices.Clone(v.of(key.role))
+	for i := range peers {
+		if peers[i].Beat.Member == now.Beat.Member {
+			peers[i] = now
+		}
+	}
+	switch key.role {
+	case messages.RoleSession:
+		v.nodes = peers
+	case messages.RoleMedia:
+		v.media = peers
+	case messages.RoleEdge:
+		v.edges = peers
+	}
+	r.view.Store(&v)
+}
+
+// count counts one tick of silence for everybody and reports whether somebody fell silent or was forgotten.
+//
+// A tick that comes late, or while the bus is disconnected, counts for nobody: the listener was asleep or deaf, and
+// would hold the living for dead. After a gap everybody gets a fresh start.
+func (r *Roster) count(now time.Time) bool {
+	late := now.Sub(r.lastTick) > 2*tick
+	r.lastTick = now
+	was := r.connected
+	r.connected = r.bus.Connected()
+	if late || !r.connected || !was {
+		for _, p := range r.peers {
+			p.missed = 0
+		}
+		return false
+	}
+	changed := false
+	for key, p := range r.peers {
+		p.missed++
+		switch {
+		case p.missed > forgetTicks:
+			r.log.Info("member forgotten", "role", key.role, "member", p.Beat.Member.String())
+			delete(r.peers, key)
+			changed = true
+		case !p.Silent && (p.missed >= silentTicks || p.suspected && p.missed >= suspectTicks):
+			r.log.Warn("member silent", "role", key.role, "member", p.Beat.Member.String(), "suspected", p.suspected)
+			p.Silent = true
+			r.silence(p.Beat.Member, true)
+			changed = true
+		}
+	}
+	return changed
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package messages
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The subjects of the wire. Bodies below session, media and edge subjects are Janus JSON, but for the control
+// messages named in control.go. A prefix of three tokens has exactly one receiver (bus.Own).
+//
+//	janus.session.<partition>.<session>                                  edge to owner; reply = Identity
+//	janus.session.<partition>.<session>.reply.<handle>                   media server to owner; reply = Identity
+//	janus.session.<partition>.<session>.event.<handle>                   media server to owner; reply = <server>.<seq>
+//	janus.session.<partition>.<session>.refused.<handle>                 media server to owner: your epoch is old (Refusal)
+//	janus.session.<partition>.<session>.gone.<connection>                edge to owner: the transport closed; reply = janus.edge.<edge>.<connection>
+//	janus.session.<partition>.<session>.stored.<operation>               JetStream to owner: the ack of a record
+//	janus.media.<server>.<partition>.<epoch>.<session>.<handle>          owner to media server; reply = Identity
+//	janus.media.<server>.ask, janus.media.<server>.info                  control: take-over; server_info
+//	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
+//	janus.edge.<edge>.<connection>.event                                 owner to edge, reply = Delivery
+//	janus.edge.<edge>.ask                                                control: take-over
+//	janus.node.<node>.answer.<ask>, janus.node.<node>.yield              control: answers to an ask; planned hand-over
+//	janus.heartbeat.<role>.<name>                                        Beat
+//	janus.suspect.<member>                                               a request for the member met no responder
+//	janus.event.<kind>.<action>.…                                        Event, for analytics
+const (
+	sessionPrefix   = "janus.session."
+	mediaPrefix     = "janus.media."
+	edgePrefix      = "janus.edge."
+	nodePrefix      = "janus.node."
+	heartbeatPrefix = "janus.heartbeat."
+	eventPrefix     = "janus.event."
+)
+
+// Heartbeats is the pattern of all heartbeats.
+const Heartbeats = heartbeatPrefix + ">"
+
+// ErrSubject says that a subject does not have the form that its receiver expects. Such a message is dropped and counted.
+var ErrSubject = errors.New("malformed subject")
+
+// SessionPrefix is the subject that the owner of a partition receives below.
+func SessionPrefix(partition int) string { return sessionPrefix + strconv.Itoa(partition) }
+
+// MediaPrefix is the subject that a media server's actor receives below.
+func MediaPrefix(server Member) string { return mediaPrefix + server.String() }
+
+// EdgePrefix is the subject that an edge receives below.
+func EdgePrefix(edge Member) string { return edgePrefix + edge.String() }
+
+// NodePrefix is the subject that a session node receives below.
+func NodePrefix(node Member) string { return nodePrefix + node.String() }
+
+// HeartbeatSubject is where a role beats.
+func HeartbeatSubject(role Role, name string) string {
+	return heartbeatPrefix + string(role) + "." + name
+}
+
+// MediaAsk, MediaInfo, EdgeAsk, NodeAnswer and NodeYield are the control subjects of one member.
+func MediaAsk(server Member) string  { return MediaPrefix(server) + ".ask" }
+func MediaInfo(server Member) string { return MediaPrefix(server) + ".info" }
+func EdgeAsk(edge Member) string     { return EdgePrefix(edge) + ".ask" }
+func NodeYield(node Member) string   { return NodePrefix(node) + ".yield" }
+func NodeAnswer(node Member, ask string) string {
+	return NodePrefix(node) + ".answer." + ask
+}
+
+// SessionKind is what a message on a session's subject is.
+type SessionKind string
+
+// The kinds of messages that the owner of a session receives.
+const (
+	SessionRequest SessionKind = ""        // from an edge
+	SessionReply   SessionKind = "reply"   // from a media server, to a request that was passed on
+	SessionEvent   SessionKind = "event"   // from a media server, of its own accord
+	SessionRefused SessionKind = "refused" // from a media server: it serves a greater epoch
+	SessionGone    SessionKind = "gone"    // from an edge: a transport closed
+	SessionStored  SessionKind = "stored"  // from JetStream: the ack of a record
+)
+
+// SessionSubject is a parsed subject below SessionPrefix.
+type SessionSubject struct {
+	Partition int
+	Session   uint64
+	Kind      SessionKind
+	Arg       string // handle, connection or operation; empty for a request
+}
+
+// Handle is the argument as a handle id; 0 where it is none.
+func (s SessionSubject) Handle() uint64 {
+	n, _ := strconv.ParseUint(s.Arg, 10, 64)
+	return n
+}
+
+// String writes the subject.
+func (s SessionSubject) String() string {
+	b := make([]byte, 0, 64)
+	b = append(b, sessionPrefix...)
+	b = strconv.AppendInt(b, int64(s.Partition), 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, s.Session, 10)
+	if s.Kind != SessionRequest {
+		b = append(b, '.')
+		b = append(b, s.Kind...)
+		b = append(b, '.')
+		b = append(b, s.Arg...)
+	}
+	return string(b)
+}
+
+// RequestSubject is where a request for a session is published.
+func RequestSubject(session uint64) string {
+	return SessionSubject{Partition: PartitionOf(session), Session: session}.String()
+}
+
+// HandleSubject is where a media server publishes what concerns a handle (0: the session itself).
+func HandleSubject(session uint64, kind SessionKind, handle uint64) string {
+	return SessionSubject{PartitionOf(session), session, kind, strconv.FormatUint(handle, 10)}.String()
+}
+
+// ParseSessionSubject reads a subject below SessionPrefix.
+func ParseSessionSubject(subject string) (SessionSubject, error) {
+	var s SessionSubject
+	rest, ok := strings.CutPrefix(subject, sessionPrefix)
+	if !ok {
+		return s, fmt.Errorf("%w: %s", ErrSubject, subject)
+	}
+	partition, rest, _ := strings.Cut(rest, ".")
+	session, rest, more := strings.Cut(rest, ".")
+	p, errP := strconv.ParseUint(partition, 10, 16)
+	id, errS := strconv.ParseUint(session, 10, 64)
+	if errP != nil || errS != nil || p >= Partitions {
+		return s, fmt.Errorf("%w: %s", ErrSubject, subject)
+	}
+	s.Partition, s.Session = int(p), id
+	if !more {
+		return s, nil
+	}
+	kind, arg, more := strings.Cut(rest, ".")
+	s.Kind, s.Arg = SessionKind(kind), arg
+	if !more || kind == "" {
+		return s, fmt.Errorf("%w: %s", ErrSubject, subject)
+	}
+	return s, nil
+}
+
+// MediaSubject is a parsed subject of the leg from an owner to a media server.
+type MediaSubject struct {
+	Server    Member
+	Partition int
+	Epoch     Epoch // the owner's epoch of the partition: a media server refuses a lower one than it has seen
+	Session   uint64
+	Handle    uint64 // our handle id; 0 for the session itself
+}
+
+// String writes the subject.
+func (s MediaSubject) String() string {
+	b := make([]byte, 0, 128)
+	b = append(b, mediaPrefix...)
+	b = append(b, s.Server.Name...)
+	b = append(b, '~')
+	b = append(b, s.Server.Inc...)
+	b = append(b, '.')
+	b = strconv.AppendInt(b, int64(s.Partition), 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, s.Epoch.Number, 10)
+	b = append(b, '-')
+	b = append(b, s.Epoch.Node...)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, s.Session, 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, s.Handle, 10)
+	return string(b)
+}
+
+// ParseMediaSubject reads what MediaSubject.String wrote.
+func ParseMediaSubject(subject string) (MediaSubject, error) {
+	var s MediaSubject
+	bad := func() (MediaSubject, error) { return s, fmt.Errorf("%w: %s", ErrSubject, subject) }
+	rest, ok := strings.CutPrefix(subject, mediaPrefix)
+	if !ok || strings.Count(rest, ".") != 4 {
+		return bad()
+	}
+	server, rest, _ := strings.Cut(rest, ".")
+	partition, rest, _ := strings.Cut(rest, ".")
+	epoch, rest, _ := strings.Cut(rest, ".")
+	session, handle, _ := strings.Cut(rest, ".")
+	var errs [5]error
+	var p uint64
+	s.Server, errs[0] = ParseMember(server)
+	p, errs[1] = strconv.ParseUint(partition, 10, 16)
+	s.Epoch, errs[2] = ParseEpoch(epoch)
+	s.Session, errs[3] = strconv.ParseUint(session, 10, 64)
+	s.Handle, errs[4] = strconv.ParseUint(handle, 10, 64)
+	s.Partition = int(p)
+	if errors.Join(errs[:]...) != nil || p >= Partitions {
+		return bad()
+	}
+	return s, nil
+}
+
+// Identity is a request's identity: the reply subject that its edge drew for it. Requests are numbered per connection
+// and session, so that the owner can pass them on in order and see a gap.
+type Identity struct {
+	Edge       Member
+	Connection uint64 // unique in the edge's incarnation; each HTTP request is a connection of its own
+	Session    uint64
+	N          uint64 // from 1, per connection and session
+	Repeat     bool   // the edge has published this identity before
+}
+
+const repeatToken = ".r"
+
+// String writes the identity as the reply subject.
+func (i Identity) String() string {
+	b := make([]byte, 0, 96)
+	b = append(b, edgePrefix...)
+	b = append(b, i.Edge.Name...)
+	b = append(b, '~')
+	b = append(b, i.Edge.Inc...)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, i.Connection, 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, i.Session, 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, i.N, 10)
+	if i.Repeat {
+		b = append(b, repeatToken...)
+	}
+	return string(b)
+}
+
+// CutRepeat separates the mark of a repeat from an identity as it came on the wire: what remains is equal for the
+// request and all its repeats.
+func CutRepeat(identity string) (first string, repeat bool) {
+	return strings.CutSuffix(identity, repeatToken)
+}
+
+// Transport names one connection of an edge: where replies and events go.
+type Transport struct {
+	Edge       Member
+	Connection uint64
+}
+
+// IsZero reports whether t names no connection.
+func (t Transport) IsZero() bool { return t.Edge.IsZero() }
+
+// String is janus.edge.<edge>.<connection>.
+func (t Transport) String() string {
+	return edgePrefix + t.Edge.String() + "." + strconv.FormatUint(t.Connection, 10)
+}
+
+// EventSubject is where events for the connection are published.
+func (t Transport) EventSubject() string { return t.String() + ".event" }
+
+// ParseTransport reads the connection from an Identity, an EventSubject or what Transport.String wrote: it takes the
+// first four tokens.
+func ParseTransport(subject string) (Transport, error) {
+	rest, ok := strings.CutPrefix(subject, edgePrefix)
+	edge, rest, _ := strings.Cut(rest, ".")
+	number, _, _ := strings.Cut(rest, ".")
+	member, errM := ParseMember(edge)
+	connection, errC := strconv.ParseUint(number, 10, 64)
+	if !ok || errM != nil || errC != nil {
+		return Transport{}, fmt.Errorf("%w: %s", ErrSubject, subject)
+	}
+	return Transport{Edge: member, Connection: connection}, nil
+}
+
+// EdgeSubject is a parsed subject below EdgePrefix, as an edge receives it.
+type EdgeSubject struct {
+	Connection uint64
+	Event      bool   // an event; else the reply to the request (Session, N)
+	Session    uint64 // of the identity
+	N          uint64 // of the identity
+}
+
+// ParseEdgeSubject reads an Identity or an event subject.
+func ParseEdgeSubject(subject string) (EdgeSubject, error) {
+	var s EdgeSubject
+	bad := func() (EdgeSubject, error) { return s, fmt.Errorf("%w: %s", ErrSubject, subject) }
+	rest, ok := strings.CutPrefix(subject, edgePrefix)
+	if !ok {
+		return bad()
+	}
+	_, rest, _ = strings.Cut(rest, ".")
+	number, rest, _ := strings.Cut(rest, ".")
+	var err error
+	if s.Connection, err = strconv.ParseUint(number, 10, 64); err != nil {
+		return bad()
+	}
+	if rest == "event" {
+		s.Event = true
+		return s, nil
+	}
+	rest, _ = CutRepeat(rest)
+	session, n, _ := strings.Cut(rest, ".")
+	var errN error
+	s.Session, err = strconv.ParseUint(session, 10, 64)
+	s.N, errN = strconv.ParseUint(n, 10, 64)
+	if err != nil || errN != nil {
+		return bad()
+	}
+	return s, nil
+}
+
+// Delivery is the reply field of what an owner sends to an edge: it numbers the session's replies and events, so that
+// edges can acknowledge what they wrote and refuse an owner that was deposed.
+type Delivery struct {
+	Partition int
+	Session   uint64
+	Epoch     Epoch
+	Seq       uint64 // from 1, per session and epoch
+}
+
+// String writes the delivery.
+func (d Delivery) String() string {
+	b := make([]byte, 0, 80)
+	b = strconv.AppendInt(b, int64(d.Partition), 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, d.Session, 10)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, d.Epoch.Number, 10)
+	b = append(b, '-')
+	b = append(b, d.Epoch.Node...)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, d.Seq, 10)
+	return string(b)
+}
+
+// ParseDelivery reads what Delivery.String wrote.
+func ParseDelivery(s string) (Delivery, error) {
+	var d Delivery
+	partition, rest, _ := strings.Cut(s, ".")
+	session, rest, _ := strings.Cut(rest, ".")
+	epoch, seq, _ := strings.Cut(rest, ".")
+	var errs [4]error
+	var p uint64
+	p, errs[0] = strconv.ParseUint(partition, 10, 16)
+	d.Session, errs[1] = strconv.ParseUint(session, 10, 64)
+	d.Epoch, errs[2] = ParseEpoch(epoch)
+	d.Seq, errs[3] = strconv.ParseUint(seq, 10, 64)
+	d.Partition = int(p)
+	if errors.Join(errs[:]...) != nil || p >= Partitions {
+		return d, fmt.Errorf("%w: %s", ErrSubject, s)
+	}
+	return d, nil
+}
+
+const suspectPrefix = "janus.suspect."
+
+// Suspicions is the pattern of all suspicions: a request for a member met no responder, so that its silence may be
+// believed sooner. A suspicion alone proves nothing.
+const Suspicions = suspectPrefix + ">"
+
+// SuspicionSubject is where a suspicion of a member is published, with an empty body.
+func SuspicionSubject(m Member) string { return suspectPrefix + m.String() }
+
+// ParseSuspicion reads what SuspicionSubject wrote.
+func ParseSuspicion(subject string) (Member, error) {
+	member, ok := strings.CutPrefix(subject, suspectPrefix)
+	if !ok {
+		return Member{}, fmt.Errorf("%w: %s", ErrSubject, subject)
+	}
+	return ParseMember(member)
+}
