@@ -1,0 +1,211 @@
+package websocket
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/januscloud/januscloud/edge/netpoll"
+)
+
+// acceptBatch is how many connections are accepted before the others on the
+// poller have their turn.
+const acceptBatch = 16
+
+// engine holds the event loops; they start with the first Serve.
+type engine struct {
+	pollers []*poller
+	next    atomic.Uint32
+}
+
+func (e *engine) start(s *Server) error {
+	for range s.opts.Pollers {
+		loop, err := netpoll.Open()
+		if err != nil {
+			e.abandon()
+			return err
+		}
+		e.pollers = append(e.pollers, &poller{loop: loop, buf: make([]byte, readBuffer)})
+	}
+	for _, p := range e.pollers {
+		s.tasks.Go(func() {
+			if err := p.loop.Run(); err != nil {
+				s.opts.Log.Error("websocket event loop failed", "listener", s.opts.Name, "error", err)
+			}
+		})
+	}
+	return nil
+}
+
+// abandon releases loops that never ran: Run returns at once from a closed one.
+func (e *engine) abandon() {
+	for _, p := range e.pollers {
+		p.loop.Close()
+		_ = p.loop.Run()
+	}
+	e.pollers = nil
+}
+
+func (e *engine) stop() {
+	for _, p := range e.pollers {
+		p.loop.Close()
+	}
+}
+
+func (e *engine) pick() *poller {
+	return e.pollers[int(e.next.Add(1))%len(e.pollers)]
+}
+
+// serves reports whether ln is a plain socket; a type that embeds one may have
+// an Accept of its own, which must not be passed over.
+func (e *engine) serves(ln net.Listener) bool {
+	switch ln.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		return true
+	}
+	return false
+}
+
+// accept has ln's connections accepted by one of the loops, until ctx ends.
+func (e *engine) accept(ctx context.Context, s *Server, ln net.Listener) error {
+	fd, err := duplicate(ln)
+	if err != nil {
+		return fmt.Errorf("websocket: listener: %w", err)
+	}
+	if _, ok := ln.(*net.TCPListener); ok {
+		if err := tune(fd, &s.opts); err != nil {
+			unix.Close(fd)
+			return fmt.Errorf("websocket: listener: %w", err)
+		}
+	}
+	a := &acceptor{server: s, poller: e.pick(), fd: fd, ctx: ctx, done: make(chan struct{})}
+	if a.key, err = a.poller.loop.Add(fd, a, netpoll.Readable); err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("websocket: listener: %w", err)
+	}
+	<-ctx.Done()
+	a.poller.loop.Wake(a)
+	<-a.done
+	return nil
+}
+
+// duplicate gives the listener's socket a descriptor of our own.
+func duplicate(ln net.Listener) (int, error) {
+	raw, err := ln.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd, dupErr := -1, error(nil)
+	if err := raw.Control(func(own uintptr) {
+		fd, dupErr = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return -1, err
+	}
+	return fd, dupErr
+}
+
+// tune sets on the listening socket what Linux lets accepted ones inherit, which
+// saves five system calls for each.
+func tune(fd int, o *Options) error {
+	set := func(level, option, value int) error { return unix.SetsockoptInt(fd, level, option, value) }
+	if err := set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return fmt.Errorf("TCP_NODELAY: %w", err)
+	}
+	if err := set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.WriteTimeout.Milliseconds())); err != nil {
+		return fmt.Errorf("TCP_USER_TIMEOUT: %w", err)
+	}
+	if o.KeepAlive < 0 {
+		return set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
+	}
+	idle := max(int(o.KeepAlive/time.Second), 1)
+	for _, opt := range [...][3]int{
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, idle},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, max(idle/4, 1)},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
+	} {
+		if err := set(opt[0], opt[1], opt[2]); err != nil {
+			return fmt.Errorf("keep-alive: %w", err)
+		}
+	}
+	return nil
+}
+
+// acceptor is a listening socket on a loop.
+type acceptor struct {
+	server *Server
+	poller *poller
+	fd     int
+	key    netpoll.Key
+	ctx    context.Context // of the Serve call this is part of
+	done   chan struct{}
+	pause  time.Duration // after the last failure; of the loop's goroutine
+	closed bool          // of the loop's goroutine
+}
+
+// Ready implements netpoll.Handler.
+func (a *acceptor) Ready(netpoll.Events) (again bool) {
+	if a.closed {
+		return false
+	}
+	if a.ctx.Err() != nil {
+		a.closed = true
+		a.poller.loop.Remove(a.fd, a.key)
+		unix.Close(a.fd)
+		close(a.done)
+		return false
+	}
+	for range acceptBatch {
+		fd, peer, err := unix.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+			a.pause = 0
+			newSocket(a.server, a.server.engine.pick(), fd, addressOf(peer))
+		case unix.EAGAIN:
+			return false
+		case unix.EINTR, unix.ECONNABORTED:
+		default:
+			a.rest(err)
+			return false
+		}
+	}
+	return true
+}
+
+// rest keeps a listener that cannot accept, for want of descriptors as a rule,
+// from spinning: it is not watched for a while.
+func (a *acceptor) rest(err error) {
+	a.server.metrics.acceptErrors.Inc()
+	a.server.opts.Log.Warn("websocket accept failed", "listener", a.server.opts.Name, "error", err)
+	a.pause = min(max(2*a.pause, minAcceptPause), maxAcceptPause)
+	_ = a.poller.loop.Modify(a.fd, a.key, 0)
+	time.AfterFunc(a.pause, func() {
+		_ = a.poller.loop.Modify(a.fd, a.key, netpoll.Readable)
+	})
+}
+
+func addressOf(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// descriptorBudget is the default of Options.MaxConns.
+func descriptorBudget() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fallbackMaxConns
+	}
+	n := min(limit.Cur, 1<<30)
+	return int(n - n/16)
+}
