@@ -55,6 +55,10 @@ type Yield struct {
 	Partitions PartitionSet `json:"partitions"`
 }
 
+// VerbUnbound is the verb of the event by which a media server tells the owner that a handle is lost with its Janus:
+// {"janus":"unbound","session_id":…,"sender":…}. It never reaches a client.
+const VerbUnbound = "unbound"
+
 // SessionRecord is the stored part of a session: what its ends do not know.
 type SessionRecord struct {
 	Epoch    Epoch  `json:"epoch"`

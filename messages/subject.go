@@ -18,6 +18,7 @@ import (
 //	janus.session.<partition>.<session>.refused.<handle>                 media server to owner: your epoch is old (Refusal)
 //	janus.session.<partition>.<session>.gone.<connection>                edge to owner: the transport closed; reply = janus.edge.<edge>.<connection>
 //	janus.session.<partition>.<session>.stored.<operation>               JetStream to owner: the ack of a record
+//	janus.session.<partition>.<session>.own.<handle>.<n>                 identity of a request of the owner itself
 //	janus.media.<server>.<partition>.<epoch>.<session>.<handle>          owner to media server; reply = Identity
 //	janus.media.<server>.ask, janus.media.<server>.info                  control: take-over; server_info
 //	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
@@ -79,6 +80,7 @@ const (
 	SessionRefused SessionKind = "refused" // from a media server: it serves a greater epoch
 	SessionGone    SessionKind = "gone"    // from an edge: a transport closed
 	SessionStored  SessionKind = "stored"  // from JetStream: the ack of a record
+	SessionOwn     SessionKind = "own"     // the owner's identity of a request of its own to a media server; only a 503 arrives here
 )
 
 // SessionSubject is a parsed subject below SessionPrefix.

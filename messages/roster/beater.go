@@ -18,6 +18,7 @@ type Beater struct {
 	current func() messages.Beat
 	start   time.Time
 	last    atomic.Int64 // when the last beat went out, since start
+	resume  atomic.Int64 // until when the role must listen before it acts, since start
 	now     chan struct{}
 	stop    chan struct{}
 	once    sync.Once
@@ -43,9 +44,16 @@ func (t *Beater) Now() {
 	}
 }
 
-// Age is the time since the last beat that the bus took. Others hold a role with a great age for dead, so it must
-// hold itself for dead as well.
-func (t *Beater) Age() time.Duration { return time.Since(t.start) - time.Duration(t.last.Load()) }
+// maxAge is the age of the last beat beyond which a role may have been held for dead: two intervals, and what a beat
+// may be late.
+const maxAge = 2*messages.BeatInterval + messages.BeatInterval/2
+
+// Awake reports whether the role may act for the cluster. One that did not beat for more than two intervals, because it
+// was frozen or cut off, may have been replaced: it must not act until it has beaten and listened for a whole interval.
+func (t *Beater) Awake() bool {
+	now := time.Since(t.start)
+	return now-time.Duration(t.last.Load()) <= maxAge && now >= time.Duration(t.resume.Load())
+}
 
 // Stop beats StateLeaving and ends. It may be called more than once.
 func (t *Beater) Stop() {
@@ -79,7 +87,11 @@ func (t *Beater) beat(state messages.State) {
 		return // a Beat always marshals; were it not so, Age would tell
 	}
 	sent := time.Since(t.start)
-	if t.bus.Publish(messages.HeartbeatSubject(b.Role, b.Member.Name), "", data) == nil {
-		t.last.Store(int64(sent))
+	if t.bus.Publish(messages.HeartbeatSubject(b.Role, b.Member.Name), "", data) != nil {
+		return
 	}
+	if gap := sent - time.Duration(t.last.Load()); gap > maxAge {
+		t.resume.Store(int64(sent + messages.BeatInterval))
+	}
+	t.last.Store(int64(sent))
 }

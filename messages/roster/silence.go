@@ -29,6 +29,9 @@ func (r *Roster) hear(b messages.Beat, now time.Time) bool {
 		r.peers[key] = p
 		r.log.Info("member heard", "role", b.Role, "member", b.Member.String())
 	}
+	if known && p.Beat.Member != b.Member {
+		r.silence(p.Beat.Member, true) // it restarted: what the old incarnation owned is nobody's
+	}
 	old := p.Peer
 	p.Peer, p.missed, p.suspected = Peer{Beat: b, Heard: now}, 0, false
 	changed := !known || old.Silent || differs(old.Beat, b)
