@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package wheel
 
 // place puts an idle timer on the list of its due tick: the finest level that reaches so

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package wheel keeps very many coarse timers cheaply: session time-outs,
 // reclaim times, request deadlines, keepalives.
 //
