@@ -61,12 +61,12 @@ type Quirks struct {
 // object, for to Janus it is an object without any key. A NUL byte ends the
 // message for jansson but not for Janus, so it is an error wherever it stands.
 //
-// The error is a *SyntaxError or ErrTooManyTexts.
+// The error is a *SyntaxError or ErrTooManyTexts. Over the Admin API Janus does
+// not report a broken text as such: it answers as if it were the empty object.
 func Decode(frame []byte, q Quirks) ([][]byte, error) {
 	var texts [][]byte
-	err := split(frame, q, func(text []byte) bool {
+	err := split(frame, q, func(text []byte) {
 		texts = append(texts, plain(text))
-		return len(texts) <= MaxTexts
 	})
 	if err != nil {
 		return nil, err
@@ -79,40 +79,35 @@ func Decode(frame []byte, q Quirks) ([][]byte, error) {
 // nothing counts from the first NUL byte on. It returns the object in plain form,
 // as Decode does. The error is a *SyntaxError or ErrNotObject.
 func DecodeOne(body []byte) ([]byte, error) {
-	if i := bytes.IndexByte(body, 0); i >= 0 {
-		body = body[:i]
-	}
-	end, err := judgeText(body, true)
+	text, _, _ := bytes.Cut(body, []byte{0})
+	end, err := judgeText(text, true)
 	if err != nil {
 		return nil, err
 	}
-	text := body[skipSpace(body, 0):end]
+	text = text[skipSpace(text, 0):end]
 	if text[0] == '[' {
 		return nil, ErrNotObject
 	}
 	return plain(text), nil
 }
 
-// split calls yield with each text of a WebSocket message, until it returns false.
-func split(frame []byte, q Quirks, yield func(text []byte) bool) error {
-	rest := frame
-	for {
-		text := rest
-		if i := bytes.IndexByte(rest, 0); i >= 0 {
-			text = rest[:i]
-		}
-		end, err := judgeText(text, false)
+// split calls visit with each text of a WebSocket message, up to an error.
+func split(frame []byte, q Quirks, visit func(text []byte)) error {
+	rest, _, cut := bytes.Cut(frame, []byte{0})
+	for n := 0; ; n++ {
+		end, err := judgeText(rest, false)
 		if err != nil {
 			return err
 		}
-		if !yield(text[skipSpace(text, 0):end]) {
+		if n == MaxTexts {
 			return ErrTooManyTexts
 		}
+		visit(rest[skipSpace(rest, 0):end])
 		rest = rest[end:]
 		for !q.TrailingSpaceBroken && len(rest) > 0 && isCSpace(rest[0]) {
 			rest = rest[1:]
 		}
-		if len(rest) == 0 {
+		if len(rest) == 0 && !cut {
 			return nil
 		}
 	}
@@ -137,45 +132,24 @@ func plain(text []byte) []byte {
 // rewrite writes an object that jansson accepts anew: known keys spelled plainly,
 // and only the last member of each.
 func rewrite(text []byte) []byte {
+	o := Object{text}
 	var last [keyCount]int
-	eachMember(text, func(k Key, name, value, end int) {
-		if k != keyCount {
-			last[k] = name
-		}
-	})
-	out := make([]byte, 0, len(text))
-	out = append(out, '{')
-	eachMember(text, func(k Key, name, value, end int) {
-		if k != keyCount && last[k] != name {
-			return
-		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		if k == keyCount {
-			out = append(out, text[name:end]...)
-			return
-		}
-		out = append(out, '"')
-		out = append(out, k.String()...)
-		out = append(out, '"', ':')
-		out = append(out, text[value:end]...)
-	})
-	return append(out, '}')
-}
-
-// eachMember walks over the members of a valid object; k is keyCount for keys
-// that are not known.
-func eachMember(text []byte, visit func(k Key, name, value, end int)) {
-	for i := skipSpace(text, 1); text[i] != '}'; {
-		name := i
-		behind := skipString(text, i+1)
-		value := skipColon(text, behind)
-		end, _ := skipValue(text, value, 1)
-		visit(decodedKey(text[name+1:behind-1]), name, value, end)
-		i = skipSpace(text, end)
-		if text[i] == ',' {
-			i = skipSpace(text, i+1)
+	for f := o.first(); f.found(); f = o.next(f) {
+		if k := decodedKey(o.name(f)); k != keyCount {
+			last[k] = f.start
 		}
 	}
+	out := make([]byte, 0, len(text))
+	out = append(out, '{')
+	for f := o.first(); f.found(); f = o.next(f) {
+		k := decodedKey(o.name(f))
+		switch {
+		case k == keyCount:
+			out = appendComma(out)
+			out = append(out, text[f.start:f.end]...)
+		case last[k] == f.start:
+			out = appendMember(out, k, text[f.value:f.end])
+		}
+	}
+	return append(out, '}')
 }

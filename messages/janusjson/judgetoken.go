@@ -1,5 +1,10 @@
 package janusjson
 
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
 // word reads a run of letters: a literal or an invalid token.
 func (j *judge) word() (t byte, err *SyntaxError) {
 	for isLetter(j.peek()) {
@@ -103,6 +108,7 @@ func (j *judge) str() (t byte, err *SyntaxError) {
 			err = j.escape()
 		default:
 			j.pos += j.runeLen()
+			j.pos = skipPrintable(j.text, j.pos)
 		}
 		if err != nil {
 			return tokenInvalid, err
@@ -152,10 +158,12 @@ func (j *judge) badEscape() *SyntaxError {
 func (j *judge) codePoints() *SyntaxError {
 	j.nul = false
 	inside := j.text[j.start+1 : j.pos-1]
-	for i := 0; i < len(inside); i++ {
-		if inside[i] != '\\' {
-			continue
+	for i := 0; ; i++ {
+		escape := bytes.IndexByte(inside[i:], '\\')
+		if escape < 0 {
+			return nil
 		}
+		i += escape
 		first := hex4(inside[i:])
 		if first < 0 {
 			i++
@@ -175,5 +183,13 @@ func (j *judge) codePoints() *SyntaxError {
 		}
 		i += 6
 	}
-	return nil
+}
+
+// skipPrintable returns the index of the first byte from b[i] on that a string may
+// not hold as it is, or that is not ASCII.
+func skipPrintable(b []byte, i int) int {
+	for i < len(b) && ' ' <= b[i] && b[i] < utf8.RuneSelf && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
 }

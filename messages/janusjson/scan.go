@@ -1,6 +1,7 @@
 package janusjson
 
 import (
+	"bytes"
 	"errors"
 	"math"
 )
@@ -15,21 +16,26 @@ var ErrOdd = errors.New("janusjson: legal JSON, but not in plain form")
 // the object is skipped and not part of m.Raw.
 //
 // It returns nil, ErrOdd, or a *SyntaxError exactly where Decode without quirks
-// returns one; after an error m is empty. A successful scan allocates nothing.
+// returns one; after an error m is empty. A successful scan allocates nothing. A
+// message beyond 4 GiB is odd for good, even after Decode.
 func Scan(raw []byte, m *Message) error {
-	m.kinds = [keyCount]Kind{}
-	if uint64(len(raw)) <= math.MaxUint32 && m.scan(raw) {
+	if m.scan(raw) {
 		return nil
 	}
 	*m = Message{}
-	if err := split(raw, Quirks{}, func([]byte) bool { return true }); err != nil {
-		return err
+	var syntax *SyntaxError
+	if err := split(raw, Quirks{}, func([]byte) {}); errors.As(err, &syntax) {
+		return syntax
 	}
 	return ErrOdd
 }
 
 // scan reports whether raw is one object in plain form.
 func (m *Message) scan(raw []byte) bool {
+	m.kinds = [keyCount]Kind{}
+	if uint64(len(raw)) > math.MaxUint32 {
+		return false
+	}
 	start := skipSpace(raw, 0)
 	if start >= len(raw) || raw[start] != '{' {
 		return false
@@ -44,7 +50,7 @@ func (m *Message) scan(raw []byte) bool {
 	if i >= len(b) {
 		return false
 	}
-	m.raw = b[:i+1]
+	m.raw = b[: i+1 : i+1]
 	return skipSpace(b, i+1) == len(b)
 }
 
@@ -96,12 +102,7 @@ func (m *Message) member(b []byte, i int) (next int, more bool) {
 // hidesKey reports whether name, the inside of a valid string that is itself no
 // known key, becomes one once its escapes are understood.
 func hidesKey(name []byte) bool {
-	for _, c := range name {
-		if c == '\\' {
-			return decodedKey(name) != keyCount
-		}
-	}
-	return false
+	return bytes.IndexByte(name, '\\') >= 0 && decodedKey(name) != keyCount
 }
 
 // decodedKey returns the known key that name, the inside of a valid string,

@@ -2,6 +2,7 @@ package janusjson
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -14,12 +15,13 @@ type Edit struct {
 
 // AppendSplice appends the object m with the edits made: the value of a key that
 // is there is replaced or removed where it stands, a key that is not there is
-// added at the end. All other bytes are copied as they are. When several edits
-// name the same key the last one counts.
+// added at the end. All other bytes are copied as they are, but for space before
+// the closing brace. When several edits name the same key the last one counts.
 //
 // The values must be valid JSON, and plain at the top: they are not looked at.
 // dst must not overlap m or the values.
 func (m *Message) AppendSplice(dst []byte, edits ...Edit) []byte {
+	dst = slices.Grow(dst, m.spliceLen(edits))
 	if len(m.raw) == 0 {
 		dst = append(dst, '{')
 	}
@@ -48,15 +50,27 @@ func (m *Message) AppendSplice(dst []byte, edits ...Edit) []byte {
 		if e.Value == nil || m.kinds[e.Key] != KindAbsent || overridden(edits, i) {
 			continue
 		}
-		if dst[len(dst)-1] != '{' {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, '"')
-		dst = append(dst, e.Key.String()...)
-		dst = append(dst, '"', ':')
-		dst = append(dst, e.Value...)
+		dst = appendMember(dst, e.Key, e.Value)
 	}
 	return append(dst, '}')
+}
+
+// appendMember adds a member to an open object.
+func appendMember(dst []byte, k Key, value []byte) []byte {
+	dst = appendComma(dst)
+	dst = append(dst, '"')
+	dst = append(dst, k.String()...)
+	dst = append(dst, '"', ':')
+	return append(dst, value...)
+}
+
+// spliceLen is at least as much as a splice appends.
+func (m *Message) spliceLen(edits []Edit) int {
+	n := len(m.raw) + len("{}")
+	for i := range edits {
+		n += len(edits[i].Value) + maxKeyLen + len(`,"":`)
+	}
+	return n
 }
 
 // nextEdit returns the edit of the first member at or behind from, nil when there

@@ -6,58 +6,56 @@ import (
 	"unicode/utf8"
 )
 
-// skipString returns the index behind the closing quote of the string whose
-// inside begins at b[i], or -1 when jansson would refuse it: raw control
-// characters, invalid UTF-8, unknown escapes, lone surrogates, \u0000.
-func skipString(b []byte, i int) int {
-	for {
-		i = skipCommon(b, i)
-		if i >= len(b) {
-			return -1
-		}
-		switch c := b[i]; {
-		case c == '"':
-			return i + 1
-		case c == '\\':
-			if i = skipEscape(b, i); i < 0 {
-				return -1
-			}
-		case c < ' ':
-			return -1
-		case c < utf8.RuneSelf:
-			i++
-		default:
-			_, size := utf8.DecodeRune(b[i:])
-			if size == 1 {
-				return -1
-			}
-			i += size
-		}
-	}
-}
-
 const (
 	lowBits  = 0x0101010101010101
 	highBits = 0x8080808080808080
 )
 
-// skipCommon walks over bytes that need no second look, eight at a time. It
-// stops at the latest at the first quote, backslash, control or non-ASCII byte,
-// possibly a few bytes earlier at the end of b.
-func skipCommon(b []byte, i int) int {
-	for len(b)-i >= 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
-		quote := w ^ (lowBits * '"')
-		slash := w ^ (lowBits * '\\')
-		// The high bit of each byte of the sum is right up to and including the
-		// lowest byte that is special; borrows reach only higher ones.
-		special := (w | (w - lowBits*' ') | (quote - lowBits) | (slash - lowBits)) & highBits
-		if special != 0 {
-			return i + bits.TrailingZeros64(special)/8
+// skipString returns the index behind the closing quote of the string whose
+// inside begins at b[i], or -1 when jansson would refuse it: raw control
+// characters, invalid UTF-8, unknown escapes, lone surrogates, \u0000.
+//
+// It looks at eight bytes at a time. That a string is UTF-8 is checked at its end,
+// if it has any byte beyond ASCII: such bytes cannot hide a quote, a backslash or
+// a control character.
+func skipString(b []byte, i int) int {
+	start := i
+	var seen uint64 // all bytes that were passed, one over the other
+	for {
+		for len(b)-i >= 8 {
+			w := binary.LittleEndian.Uint64(b[i:])
+			seen |= w
+			quote := w ^ (lowBits * '"')
+			slash := w ^ (lowBits * '\\')
+			// In each byte the high bit tells whether the byte is special. It is
+			// right up to the first that is; a borrow reaches only those behind.
+			special := ((w - lowBits*' ') | (quote - lowBits) | (slash - lowBits)) & ^w & highBits
+			if special != 0 {
+				i += bits.TrailingZeros64(special) / 8
+				break
+			}
+			i += 8
 		}
-		i += 8
+		if i >= len(b) {
+			return -1
+		}
+		switch c := b[i]; {
+		case c == '\\':
+			if i = skipEscape(b, i); i < 0 {
+				return -1
+			}
+		case c == '"':
+			if seen&highBits != 0 && !utf8.Valid(b[start:i]) {
+				return -1
+			}
+			return i + 1
+		case c < ' ':
+			return -1
+		default:
+			seen |= uint64(c)
+			i++
+		}
 	}
-	return i
 }
 
 // skipEscape returns the index behind the escape at b[i], -1 when jansson would

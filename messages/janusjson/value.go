@@ -107,6 +107,14 @@ func (v Value) Object() (o Object, ok bool) {
 	return Object{v.raw}, true
 }
 
+// Array returns an array for reads inside it; ok is false for every other kind.
+func (v Value) Array() (a Array, ok bool) {
+	if v.kind != KindArray {
+		return Array{}, false
+	}
+	return Array{v.raw}, true
+}
+
 // standsFor reports whether inside, that of a valid string, means s.
 func standsFor(inside []byte, s string) bool {
 	for len(inside) > 0 {
