@@ -44,7 +44,8 @@ type Conn struct {
 	mu    sync.Mutex
 	out   *buffer     // frames not yet taken by the kernel; nil when there are none
 	why   error       // first reason for the end
-	timer *time.Timer // of the handshake, then of the closing; else nil
+	timer *time.Timer // see expectEnd; nil while nothing is bounded
+	moved bool        // bytes left since the timer was set
 }
 
 // link is what carries the bytes: an epoll descriptor or a net.Conn. All of it
@@ -165,12 +166,15 @@ func (c *Conn) close(why error, body []byte) {
 	c.expectEnd(c.server.opts.CloseTimeout)
 }
 
-// expectEnd bounds the handshake or the closing.
+// expectEnd bounds the handshake, the closing, or a wait for room to write.
 func (c *Conn) expectEnd(within time.Duration) {
 	c.stopTimer()
-	if c.state() < aborted {
-		c.timer = time.AfterFunc(within, c.expire)
+	if c.state() >= aborted {
+		return
 	}
+	var t *time.Timer
+	t = time.AfterFunc(within, func() { c.expire(t) })
+	c.timer = t
 }
 
 func (c *Conn) stopTimer() {
@@ -180,15 +184,41 @@ func (c *Conn) stopTimer() {
 	}
 }
 
-func (c *Conn) expire() {
+func (c *Conn) expire(t *time.Timer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.timer != t {
+		return // stopped too late
+	}
+	c.timer = nil
 	switch c.state() {
 	case handshaking:
 		c.abort(fmt.Errorf("%w: not complete after %v", ErrHandshake, c.server.opts.HandshakeTimeout))
 		c.link.attend()
 	case closing:
 		c.abort(nil) // the reason is known already
+		c.link.attend()
+	case open:
+		c.expireQueue()
+	}
+}
+
+// expectRoom bounds the wait of a queue from its first byte to its last, anew
+// with every byte that leaves. Called with mu held, on an open connection.
+func (c *Conn) expectRoom() {
+	if c.timer == nil && c.state() == open {
+		c.moved = false
+		c.expectEnd(c.server.opts.WriteTimeout)
+	}
+}
+
+func (c *Conn) expireQueue() {
+	switch {
+	case c.link.unsent() == 0:
+	case c.moved:
+		c.expectRoom()
+	default:
+		c.abort(ErrStalled)
 		c.link.attend()
 	}
 }

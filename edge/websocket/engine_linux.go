@@ -78,13 +78,8 @@ func (e *engine) accept(ctx context.Context, s *Server, ln net.Listener) error {
 	if err != nil {
 		return fmt.Errorf("websocket: listener: %w", err)
 	}
-	if _, ok := ln.(*net.TCPListener); ok {
-		if err := tune(fd, &s.opts); err != nil {
-			unix.Close(fd)
-			return fmt.Errorf("websocket: listener: %w", err)
-		}
-	}
-	a := &acceptor{server: s, poller: e.pick(), fd: fd, ctx: ctx, done: make(chan struct{})}
+	_, tcp := ln.(*net.TCPListener)
+	a := &acceptor{server: s, poller: e.pick(), fd: fd, tcp: tcp, ctx: ctx, done: make(chan struct{})}
 	if a.key, err = a.poller.loop.Add(fd, a, netpoll.Readable); err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("websocket: listener: %w", err)
@@ -110,31 +105,22 @@ func duplicate(ln net.Listener) (int, error) {
 	return fd, dupErr
 }
 
-// tune sets on the listening socket what Linux lets accepted ones inherit, which
-// saves five system calls for each.
-func tune(fd int, o *Options) error {
-	set := func(level, option, value int) error { return unix.SetsockoptInt(fd, level, option, value) }
-	if err := set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-		return fmt.Errorf("TCP_NODELAY: %w", err)
-	}
-	if err := set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.WriteTimeout.Milliseconds())); err != nil {
-		return fmt.Errorf("TCP_USER_TIMEOUT: %w", err)
-	}
+// tune sets the options of an accepted TCP connection. It cannot be done once on
+// the listening socket: a multipath one, as net.Listen makes them, does not know
+// all of them and hands down none. A failure means that the peer is gone
+// already, which reading will tell.
+func tune(fd int, o *Options) {
+	set := func(level, option, value int) { _ = unix.SetsockoptInt(fd, level, option, value) }
+	set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.WriteTimeout.Milliseconds()))
 	if o.KeepAlive < 0 {
-		return set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
+		return
 	}
 	idle := max(int(o.KeepAlive/time.Second), 1)
-	for _, opt := range [...][3]int{
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, idle},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, max(idle/4, 1)},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
-	} {
-		if err := set(opt[0], opt[1], opt[2]); err != nil {
-			return fmt.Errorf("keep-alive: %w", err)
-		}
-	}
-	return nil
+	set(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, idle)
+	set(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, max(idle/4, 1))
+	set(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepAliveProbes)
+	set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 }
 
 // acceptor is a listening socket on a loop.
@@ -142,11 +128,15 @@ type acceptor struct {
 	server *Server
 	poller *poller
 	fd     int
+	tcp    bool
 	key    netpoll.Key
 	ctx    context.Context // of the Serve call this is part of
 	done   chan struct{}
-	pause  time.Duration // after the last failure; of the loop's goroutine
-	closed bool          // of the loop's goroutine
+
+	// Of the loop's goroutine.
+	pause   time.Duration // the last one after a failure
+	resting bool          // not watched until the pause is over
+	closed  bool
 }
 
 // Ready implements netpoll.Handler.
@@ -161,11 +151,18 @@ func (a *acceptor) Ready(netpoll.Events) (again bool) {
 		close(a.done)
 		return false
 	}
+	if a.resting {
+		a.resting = false
+		_ = a.poller.loop.Modify(a.fd, a.key, netpoll.Readable)
+	}
 	for range acceptBatch {
 		fd, peer, err := unix.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
 			a.pause = 0
+			if a.tcp {
+				tune(fd, &a.server.opts)
+			}
 			newSocket(a.server, a.server.engine.pick(), fd, addressOf(peer))
 		case unix.EAGAIN:
 			return false
@@ -184,10 +181,9 @@ func (a *acceptor) rest(err error) {
 	a.server.metrics.acceptErrors.Inc()
 	a.server.opts.Log.Warn("websocket accept failed", "listener", a.server.opts.Name, "error", err)
 	a.pause = min(max(2*a.pause, minAcceptPause), maxAcceptPause)
+	a.resting = true
 	_ = a.poller.loop.Modify(a.fd, a.key, 0)
-	time.AfterFunc(a.pause, func() {
-		_ = a.poller.loop.Modify(a.fd, a.key, netpoll.Readable)
-	})
+	time.AfterFunc(a.pause, func() { a.poller.loop.Wake(a) })
 }
 
 func addressOf(sa unix.Sockaddr) netip.AddrPort {

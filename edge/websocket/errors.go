@@ -14,6 +14,8 @@ var (
 	ErrClosed = errors.New("websocket: connection closed")
 	// ErrQueueFull means that the client left more than MaxQueue bytes unread.
 	ErrQueueFull = errors.New("websocket: outbound queue full")
+	// ErrStalled means that the client took nothing of its queue for WriteTimeout.
+	ErrStalled = errors.New("websocket: client takes nothing")
 	// ErrTooBig means that a message exceeded MaxMessage.
 	ErrTooBig = errors.New("websocket: message too big")
 	// ErrSilent means that nothing came from the client for PingInterval and

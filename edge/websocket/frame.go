@@ -76,8 +76,11 @@ func frameSize(n int) int {
 }
 
 // closeBody is the payload of a close frame, the reason cut to what fits
-// without splitting a character.
+// without splitting a character. Codes that say "none" give an empty one.
 func closeBody(code ws.StatusCode, reason string) []byte {
+	if code == 0 || code == ws.StatusNoStatusRcvd {
+		return nil
+	}
 	if len(reason) > maxControl-2 {
 		cut := maxControl - 2
 		for cut > 0 && !utf8.RuneStart(reason[cut]) {

@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"errors"
-	"io"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -34,7 +33,7 @@ func newMetrics(o Options) *metrics {
 		handshakes: vector("handshakes_total",
 			"WebSocket handshakes: accepted, refused (or not completed in time), full (over the limit of connections).", "result"),
 		closed: vector("closed_total",
-			"Ended WebSocket connections: peer, server, lost, protocol, too_big, queue_full, silent, shutdown.", "cause"),
+			"Ended WebSocket connections: peer, server, lost, protocol, too_big, queue_full, stalled, silent, shutdown.", "cause"),
 		received:      counter("received_messages_total", "Messages received."),
 		receivedBytes: counter("received_bytes_total", "Payload bytes of received messages."),
 		sent:          counter("sent_messages_total", "Messages accepted for sending."),
@@ -78,12 +77,12 @@ func cause(why error) string {
 		return "protocol"
 	case errors.Is(why, ErrQueueFull):
 		return "queue_full"
+	case errors.Is(why, ErrStalled):
+		return "stalled"
 	case errors.Is(why, ErrSilent):
 		return "silent"
 	case errors.Is(why, ErrShutdown):
 		return "shutdown"
-	case errors.Is(why, io.EOF):
-		return "lost"
 	default:
 		return "lost"
 	}

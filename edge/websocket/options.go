@@ -22,6 +22,7 @@ const (
 	DefaultWriteTimeout     = 30 * time.Second
 	DefaultKeepAlive        = 60 * time.Second
 
+	keepAliveProbes  = 4
 	fallbackMaxConns = 10_000 // where the system does not tell its limit
 )
 
@@ -65,12 +66,12 @@ type Options struct {
 	PingInterval, PongTimeout time.Duration
 
 	// KeepAlive is the silence after which TCP itself probes the peer; the
-	// connection is lost about a quarter of it after the first unanswered probe.
+	// connection is lost after up to four unanswered probes a quarter of it apart.
 	// It finds dead peers without a byte visible to clients; negative is off.
 	KeepAlive time.Duration
 
-	// WriteTimeout is how long a peer may leave sent bytes untaken
-	// (TCP_USER_TIMEOUT; a write deadline in goroutine mode).
+	// WriteTimeout is how long a peer may take no byte at all of what waits for
+	// it, be it in our queue or in the kernel's (TCP_USER_TIMEOUT).
 	WriteTimeout time.Duration
 
 	// Header is asked before a connection is upgraded: it returns headers for

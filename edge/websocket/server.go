@@ -88,15 +88,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer s.tasks.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	release := context.AfterFunc(ctx, func() { ln.Close() })
-	defer release()
-	go func() {
+	s.tasks.Go(func() { // ends with this call at the latest, by its cancel
 		select {
 		case <-s.stop:
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
+		ln.Close()
+	})
 	if s.opts.TLS == nil && s.engine.serves(ln) {
 		return s.engine.accept(ctx, s, ln)
 	}

@@ -158,12 +158,14 @@ func (c *socket) drain() {
 		n, err := unix.Write(c.fd, c.out.rest())
 		if n > 0 {
 			c.out.take(n)
+			c.moved = true
 			c.server.metrics.sentBytes.Add(float64(n))
 		}
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN || err == nil && n < pending:
 			c.arm(true)
+			c.expectRoom()
 			return
 		case err != nil:
 			c.abort(fmt.Errorf("websocket: write: %w", err))

@@ -53,7 +53,7 @@ func (s *Server) addStream(nc net.Conn) {
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		// Failure means that the peer is gone already, which reading will tell.
 		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: s.opts.KeepAlive > 0,
-			Idle: s.opts.KeepAlive, Interval: s.opts.KeepAlive / 4, Count: 4})
+			Idle: s.opts.KeepAlive, Interval: s.opts.KeepAlive / 4, Count: keepAliveProbes})
 	}
 	remote, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
 	if s.opts.TLS != nil {
