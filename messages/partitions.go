@@ -32,6 +32,14 @@ func (s *PartitionSet) Add(p int) { s.words[p/64] |= 1 << (p % 64) }
 // Remove takes partition p out of the set.
 func (s *PartitionSet) Remove(p int) { s.words[p/64] &^= 1 << (p % 64) }
 
+// Union is the set of partitions that are in s or in o.
+func (s PartitionSet) Union(o PartitionSet) PartitionSet {
+	for i, w := range o.words {
+		s.words[i] |= w
+	}
+	return s
+}
+
 // Has reports whether partition p is in the set.
 func (s PartitionSet) Has(p int) bool { return s.words[p/64]&(1<<(p%64)) != 0 }
 

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
+
+const (
+	// bindWait is how long a media server may take to attach a handle before another one is tried.
+	bindWait = 4 * time.Second
+	// bindTries is how many media servers are tried for one request.
+	bindTries = 3
+)
+
+// bindDue tells a session that a media server did not answer in time.
+type bindDue struct{ handle, attempt uint64 }
+
+// bind finds a Janus for a handle. In order: the placer chooses a media server, the media server attaches a handle on
+// its Janus, the bind is recorded, and only then the waiting requests leave: were the record later than the first
+// request, a successor could run it on a second Janus.
+func (s *session) bind(h *handle) {
+	h.state, h.tried = placing, nil
+	s.place(h)
+}
+
+func (s *session) place(h *handle) {
+	h.state = placing
+	s.node.tell(s.node.placer, place{session: s.self, handle: h.id, plugin: h.plugin, not: h.tried})
+}
+
+// onPlaced asks the chosen media server to attach.
+func (s *session) onPlaced(p placed) {
+	h := s.handle(p.handle)
+	if h == nil || h.state != placing || s.ending != nil {
+		return
+	}
+	if p.err != nil {
+		s.failBind(h, p.err)
+		return
+	}
+	h.state, h.server, h.reason = binding, p.server, p.reason
+	h.tried = append(h.tried, p.server)
+	h.attempt++
+	s.touch(p.server)
+	to := messages.MediaSubject{Server: p.server, Partition: s.part.index, Epoch: s.epoch(), Session: s.id, Handle: h.id}
+	due := bindDue{h.id, h.attempt}
+	s.node.Wheel.Arm(&h.timer, bindWait, func() { s.node.tell(s.self, due) })
+	if s.node.Bus.Publish(to.String(), s.ownIdentity(h.id, h.attempt), h.request) != nil {
+		s.node.metrics.dropped.WithLabelValues("disconnected").Inc() // bindDue will try again
+	}
+}
+
+// onBindReply takes the media server's answer to an attach.
+func (s *session) onBindReply(h *handle, in *inbound) {
+	if h.state != binding || in.msg.Reply != s.ownIdentity(h.id, h.attempt) {
+		return // of an attempt that was given up
+	}
+	s.node.Wheel.Disarm(&h.timer)
+	id, failure := attached(in.msg.Data)
+	if failure != nil {
+		s.log().Warn("attach failed", "handle", h.id, "server", h.server.Name, "error", failure)
+		s.retryBind(h, failure)
+		return
+	}
+	h.state, h.janus = recording, id
+	s.keep(&h.record, h.stored(s.epoch()), func() { s.onRecorded(h) })
+}
+
+// attached reads the answer to an attach: the id on the Janus, or why there is none.
+func attached(body []byte) (uint64, *messages.Error) {
+	var m janusjson.Message
+	if err := janusjson.Scan(body, &m); err != nil {
+		return 0, messages.Errorf(messages.CodePluginAttach, "Malformed answer of the media server")
+	}
+	if m.Verb() == janusjson.VerbSuccess {
+		if data, ok := m.Object(janusjson.KeyData); ok {
+			if id, ok := data.Get("id").Uint(); ok {
+				return id, nil
+			}
+		}
+	}
+	failure := messages.Errorf(messages.CodePluginAttach, "Couldn't attach to plugin")
+	if e, ok := m.Object(janusjson.KeyError); ok {
+		if code, ok := e.Get("code").Int(); ok {
+			failure.Code = messages.Code(code)
+		}
+		if reason, ok := e.Get("reason").Text(); ok {
+			failure.Reason = reason
+		}
+	}
+	return 0, failure
+}
+
+// onRecorded lets the waiting requests go to the Janus that the handle is bound to.
+func (s *session) onRecorded(h *handle) {
+	if h.state != recording || s.ending != nil {
+		return
+	}
+	h.state, h.tried = bound, nil
+	event := s.about(h, messages.EventHandleBound)
+	event.Reason = h.reason
+	s.node.emit(event)
+	s.log().Debug("handle bound", "handle", h.id, "server", h.server.Name, "reason", h.reason)
+	h.reason = ""
+	queue := h.queue
+	h.queue, h.queued = nil, 0
+	for _, q := range queue {
+		s.release1(h, q)
+	}
+}
+
+// release1 passes one waiting request on.
+func (s *session) release1(h *handle, q queued) {
+	if q.identity == "" {
+		h.attempt++
+		s.passOn(h, s.ownIdentity(h.id, h.attempt), q.raw)
+		return
+	}
+	var m janusjson.Message
+	if janusjson.Scan(q.raw, &m) == nil && m.Verb() == janusjson.VerbDetach {
+		h.detach = q.identity
+	}
+	s.passOn(h, q.identity, q.raw)
+}
+
+// retryBind tries another media server, or gives up.
+func (s *session) retryBind(h *handle, failure *messages.Error) {
+	h.server = messages.Member{}
+	if len(h.tried) >= bindTries {
+		s.failBind(h, failure)
+		return
+	}
+	s.place(h)
+}
+
+// failBind leaves the handle unbound and answers what waited for it.
+func (s *session) failBind(h *handle, failure *messages.Error) {
+	h.state, h.server, h.janus, h.tried = unbound, messages.Member{}, 0, nil
+	s.log().Warn("handle not bound", "handle", h.id, "plugin", h.plugin, "error", failure)
+	s.dropQueue(h, failure)
+}
+
+// onBindDue gives up on a media server that does not answer an attach.
+func (s *session) onBindDue(due bindDue) {
+	h := s.handle(due.handle)
+	if h == nil || h.state != binding || h.attempt != due.attempt || s.ending != nil {
+		return
+	}
+	s.giveUp(h)
+	s.retryBind(h, messages.Errorf(messages.CodePluginAttach, "Media server %s did not answer", h.server.Name))
+}
+
+// giveUp detaches what a media server may attach after all: it does what one handle is asked for in order.
+func (s *session) giveUp(h *handle) {
+	body := messages.Reply{Session: s.id, Transaction: []byte(`""`)}.Append(nil, janusjson.VerbDetach.String())
+	s.passOn(h, s.ownIdentity(h.id, 0), body)
+}
+
+// onUnheard handles that a request of our own met no media server: arg is <handle>.<n> of its identity.
+func (s *session) onUnheard(arg string) {
+	handleID, n, _ := strings.Cut(arg, ".")
+	id, _ := strconv.ParseUint(handleID, 10, 64)
+	attempt, _ := strconv.ParseUint(n, 10, 64)
+	if id == 0 {
+		s.confirmed()
+		return
+	}
+	h := s.handle(id)
+	if h == nil || h.state != binding || h.attempt != attempt || s.ending != nil {
+		return
+	}
+	s.node.Wheel.Disarm(&h.timer)
+	s.retryBind(h, messages.Errorf(messages.CodePluginAttach, "Media server %s is not there", h.server.Name))
+}
+
+// unbind frees a handle whose Janus was lost: its next message binds it anew.
+func (s *session) unbind(h *handle, why string) {
+	if h.state != bound {
+		return
+	}
+	event := s.about(h, messages.EventHandleUnbound)
+	event.Reason = why
+	h.state, h.server, h.janus, h.detach = unbound, messages.Member{}, 0, ""
+	s.keep(&h.record, h.stored(s.epoch()), nil)
+	s.node.emit(event)
+	s.log().Info("handle unbound", "handle", h.id, "reason", why)
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
+
+// destroy ends the session at the client's wish.
+func (s *session) destroy(r *request) {
+	success := messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}.Append(nil, "success")
+	first, _ := messages.CutRepeat(r.identity)
+	s.node.emit(messages.Event{Type: messages.EventSessionDestroyed, Session: s.id})
+	s.end("destroyed", success, first)
+}
+
+// end ends the session: its parts on media servers are destroyed and its records deleted before the client hears of
+// it, so that what it does next meets nothing of the past; but it waits no longer than endWait.
+func (s *session) end(why string, success []byte, asked string) {
+	if s.ending != nil {
+		return
+	}
+	s.ending = &ending{why: why, last: success, asked: asked}
+	s.node.Wheel.Disarm(&s.timer)
+	s.node.Wheel.Arm(&s.ending.timer, endWait, func() { s.node.tell(s.self, endDue{}) })
+	for _, server := range s.servers {
+		if s.sendDestroy(server) {
+			s.ending.owed++
+		}
+	}
+	for _, h := range s.handles {
+		s.dropQueue(h, messages.ErrSessionNotFound(s.id))
+		s.node.Wheel.Disarm(&h.timer)
+		s.forget(&h.record, nil)
+	}
+	s.node.metrics.handles.Sub(float64(len(s.handles)))
+	s.forget(&s.record, nil)
+	s.maybeFinish()
+}
+
+// sendDestroy asks a media server to destroy its part of the session.
+func (s *session) sendDestroy(server messages.Member) bool {
+	if !s.node.alive(server) {
+		return false
+	}
+	body := messages.Reply{Session: s.id, Transaction: []byte(`""`)}.Append(nil, janusjson.VerbDestroy.String())
+	to := messages.MediaSubject{Server: server, Partition: s.part.index, Epoch: s.epoch(), Session: s.id}
+	return s.node.Bus.Publish(to.String(), s.ownIdentity(0, 0), body) == nil
+}
+
+// ownIdentity is the identity of a request that the owner itself makes to a media server.
+func (s *session) ownIdentity(handle, n uint64) string {
+	return messages.SessionSubject{
+		Partition: s.part.index, Session: s.id, Kind: messages.SessionOwn,
+		Arg: strconv.FormatUint(handle, 10) + "." + strconv.FormatUint(n, 10),
+	}.String()
+}
+
+// confirmed notes that a media server destroyed its part.
+func (s *session) confirmed() {
+	if s.ending != nil && s.ending.owed > 0 {
+		s.ending.owed--
+		s.maybeFinish()
+	}
+}
+
+// maybeFinish finishes an ending session when nothing is owed to it any more.
+func (s *session) maybeFinish() {
+	if s.ending != nil && s.ending.owed == 0 && len(s.ops) == 0 {
+		s.finish()
+	}
+}
+
+// finish answers who asked for the end, and hands what must be remembered of the session to its partition.
+func (s *session) finish() {
+	if s.ending == nil || s.ending.done {
+		return
+	}
+	s.ending.done = true
+	s.disarm()
+	s.node.metrics.sessionEnds.WithLabelValues(s.ending.why).Inc()
+	if s.ending.last != nil {
+		s.deliver(s.ending.asked, s.ending.last)
+	}
+	s.node.tell(s.part.self, sessionEnded{id: s.id, tomb: tombstone{identity: s.ending.asked, reply: s.ending.last, at: time.Now()}})
+}
+
+// disarm stops all timers, so that nothing points at the session any more.
+func (s *session) disarm() {
+	s.node.Wheel.Disarm(&s.timer)
+	if s.ending != nil {
+		s.node.Wheel.Disarm(&s.ending.timer)
+	}
+	for _, r := range s.ops {
+		s.node.Wheel.Disarm(&r.retry)
+	}
+	for _, h := range s.handles {
+		s.node.Wheel.Disarm(&h.timer)
+	}
+}
+
+// touch notes that a media server has a part of the session.
+func (s *session) touch(server messages.Member) {
+	if !slices.Contains(s.servers, server) {
+		s.servers = append(s.servers, server)
+	}
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/wheel"
+)
+
+const (
+	// maxHandles bounds the handles of one session. WHIP servers keep all their users' handles in one session.
+	maxHandles = 20_000
+	// maxQueued and maxQueuedBytes bound what waits for a handle to be bound.
+	maxQueued      = 256
+	maxQueuedBytes = 1 << 20
+)
+
+// handle is a handle of a session: a number that the client knows, bound to a handle on some Janus when the first
+// request shows what it is for, and unbound again when that Janus is lost.
+type handle struct {
+	id       uint64
+	identity string // of the attach request
+	plugin   string
+	opaqueID string
+	request  []byte // the attach request, as it goes to the media server
+	created  time.Time
+
+	server messages.Member // zero: not bound
+	janus  uint64          // the handle's id there
+	state  handleState
+	detach string // identity of the detach request in flight
+
+	queue   []queued // waits for the bind
+	queued  int      // bytes of it
+	attempt uint64   // counts the attempts to bind, over the handle's life
+	tried   []messages.Member
+	reason  string // why server was chosen
+	timer   wheel.Timer
+	record  record
+}
+
+type handleState uint8
+
+const (
+	unbound   handleState = iota
+	placing               // the placer was asked
+	binding               // the media server was asked
+	recording             // the bind is being stored
+	bound
+)
+
+// queued is a request that waits for its handle to be bound.
+type queued struct {
+	identity string // "": a trickle that was acknowledged already
+	raw      []byte
+}
+
+// attach makes a handle. It is bound later (see bind.go): what it is for shows only with its first message.
+func (s *session) attach(r *request) {
+	if e := checkAttach(r); e != nil {
+		s.refuse(r, e)
+		return
+	}
+	first, _ := messages.CutRepeat(r.identity)
+	h := &handle{id: messages.HandleID(s.id, first), identity: first, created: r.now}
+	h.plugin, _ = r.Text(janusjson.KeyPlugin)
+	h.opaqueID, _ = r.Text(janusjson.KeyOpaqueID)
+	success := messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendID(nil, h.id)
+	at, exists := s.find(h.id)
+	if exists { // a repeat: ids are derived from identities
+		s.deliver(r.identity, success)
+		return
+	}
+	if has, known := knowsPlugin(s.node.Roster.View(), h.plugin); !has {
+		s.refuse(r, absentPlugin(h.plugin, known))
+		return
+	}
+	if len(s.handles) >= maxHandles {
+		s.refuse(r, messages.Errorf(messages.CodeUnknown, "Too many handles in session %d", s.id))
+		return
+	}
+	h.request = attachRequest(r)
+	h.record.key = handleKey(s.id, h.id)
+	s.handles = slices.Insert(s.handles, at, h)
+	s.node.metrics.handles.Inc()
+	identity := r.identity
+	s.keep(&h.record, h.stored(s.epoch()), func() { s.deliver(identity, success) })
+	s.node.emit(s.about(h, messages.EventHandleAttached))
+}
+
+// absentPlugin is Janus's answer when it has no such plugin. While no media server was ever heard, none is missing.
+func absentPlugin(plugin string, known bool) *messages.Error {
+	if !known {
+		return messages.Errorf(messages.CodePluginAttach, "No media server has joined the cluster yet")
+	}
+	return messages.Errorf(messages.CodePluginNotFound, "No such plugin '%s'", plugin)
+}
+
+// checkAttach is attach_parameters of src/janus.c.
+func checkAttach(r *request) *messages.Error {
+	loop, isInt := r.Int(janusjson.KeyLoopIndex)
+	switch {
+	case !r.Has(janusjson.KeyPlugin):
+		return messages.ErrMissing("plugin")
+	case r.Kind(janusjson.KeyPlugin) != janusjson.KindString:
+		return messages.ErrElementType("plugin", "a string")
+	case r.Has(janusjson.KeyOpaqueID) && r.Kind(janusjson.KeyOpaqueID) != janusjson.KindString:
+		return messages.ErrElementType("opaque_id", "a string")
+	case r.Has(janusjson.KeyLoopIndex) && (!isInt || loop < 0):
+		return messages.ErrElementType("loop_index", "a positive integer")
+	}
+	return nil
+}
+
+// attachRequest is what the media server is sent to bind the handle: the client's own text, without its secrets and
+// its transaction.
+func attachRequest(r *request) []byte {
+	return r.AppendSplice(nil,
+		janusjson.Edit{Key: janusjson.KeyTransaction, Value: []byte(`"bind"`)},
+		janusjson.Edit{Key: janusjson.KeyAPISecret}, janusjson.Edit{Key: janusjson.KeyToken},
+		janusjson.Edit{Key: janusjson.KeySessionID})
+}
+
+func (h *handle) stored(epoch messages.Epoch) messages.HandleRecord {
+	return messages.HandleRecord{
+		Epoch: epoch, Identity: h.identity, Plugin: h.plugin, Request: h.request,
+		Server: h.server, Janus: h.janus, Created: h.created.UnixMilli(),
+	}
+}
+
+// about is an event that concerns a handle.
+func (s *session) about(h *handle, what string) messages.Event {
+	return messages.Event{Type: what, Session: s.id, Handle: h.id, Plugin: h.plugin, OpaqueID: h.opaqueID, Server: h.server.Name}
+}
+
+// toHandle handles a request for a handle: it passes it on to where the handle is bound, or answers it as Janus
+// answers for a handle that has no PeerConnection yet, or has it wait until the handle is bound.
+func (s *session) toHandle(r *request, verb janusjson.Verb) {
+	h := r.handle
+	switch {
+	case h.state == bound:
+		if verb == janusjson.VerbDetach {
+			h.detach, _ = messages.CutRepeat(r.identity)
+		}
+		s.passOn(h, r.identity, r.raw)
+	case h.state != unbound:
+		s.wait(h, r)
+	case verb == janusjson.VerbMessage:
+		if e := checkBody(r); e != nil {
+			s.refuse(r, e)
+			return
+		}
+		if s.wait(h, r) {
+			s.bind(h)
+		}
+	case verb == janusjson.VerbTrickle:
+		s.trickleUnbound(h, r)
+	case verb == janusjson.VerbHangup:
+		s.answer(r, "success")
+	case verb == janusjson.VerbDetach:
+		s.detachUnbound(h, r)
+	}
+}
+
+// checkBody is body_parameters of src/janus.c: a message that Janus would refuse for them need not bind a handle.
+func checkBody(r *request) *messages.Error {
+	switch {
+	case !r.Has(janusjson.KeyBody):
+		return messages.ErrMissing("body")
+	case r.Kind(janusjson.KeyBody) != janusjson.KindObject:
+		return messages.ErrElementType("body", "an object")
+	}
+	return nil
+}
+
+// trickleUnbound acknowledges candidates as Janus does before there is a PeerConnection, and keeps them for the bind.
+func (s *session) trickleUnbound(h *handle, r *request) {
+	one, many := r.Has(janusjson.KeyCandidate), r.Has(janusjson.KeyCandidates)
+	switch {
+	case !one && !many:
+		s.refuse(r, messages.ErrMissing("candidate|candidates"))
+	case one && many:
+		s.refuse(r, messages.Errorf(messages.CodeInvalidJSON, "Can't have both candidate and candidates"))
+	case s.enqueue(h, queued{raw: r.raw}):
+		s.answer(r, "ack")
+	default:
+		s.refuse(r, errTooMany)
+	}
+}
+
+var errTooMany = messages.Errorf(messages.CodeUnknown, "Too many requests wait for this handle")
+
+// wait queues a request until the handle is bound.
+func (s *session) wait(h *handle, r *request) bool {
+	first, _ := messages.CutRepeat(r.identity)
+	if slices.ContainsFunc(h.queue, func(q queued) bool { return q.identity == first }) {
+		return false // a repeat of what waits already
+	}
+	if !s.enqueue(h, queued{identity: first, raw: r.raw}) {
+		s.refuse(r, errTooMany)
+		return false
+	}
+	return true
+}
+
+func (s *session) enqueue(h *handle, q queued) bool {
+	if len(h.queue) >= maxQueued || h.queued+len(q.raw) > maxQueuedBytes {
+		return false
+	}
+	h.queue, h.queued = append(h.queue, q), h.queued+len(q.raw)
+	return true
+}
+
+// passOn sends a request to the media server that the handle is bound to. Its reply comes to the session under the
+// same identity, so nothing need be remembered here.
+func (s *session) passOn(h *handle, identity string, raw []byte) {
+	to := messages.MediaSubject{Server: h.server, Partition: s.part.index, Epoch: s.epoch(), Session: s.id, Handle: h.id}
+	if s.node.Bus.Publish(to.String(), identity, raw) != nil {
+		s.node.metrics.dropped.WithLabelValues("disconnected").Inc() // the edge will repeat
+	}
+}
+
+// reply passes the answer of a media server to whoever asked.
+func (s *session) reply(in *inbound) {
+	h := s.handle(in.subject.Handle())
+	own := isOwn(in.msg)
+	switch {
+	case own && in.subject.Handle() == 0:
+		s.confirmed()
+		return
+	case own:
+		if h != nil {
+			s.onBindReply(h, in)
+		}
+		return
+	case s.ending != nil:
+		return
+	}
+	s.deliver(in.msg.Reply, in.msg.Data)
+	if h != nil && h.detach != "" && h.detach == in.msg.Reply {
+		h.detach = ""
+		var m janusjson.Message
+		if janusjson.Scan(in.msg.Data, &m) == nil && m.Verb() == janusjson.VerbSuccess {
+			s.remove(h)
+		}
+	}
+}
+
+// isOwn tells the answer to a request that the session itself made.
+func isOwn(m *bus.Msg) bool {
+	return strings.HasPrefix(m.Reply, "janus.session.")
+}
+
+// event passes on what a media server says of its own accord.
+func (s *session) event(in *inbound) {
+	if s.ending != nil {
+		return
+	}
+	var m janusjson.Message
+	if janusjson.Scan(in.msg.Data, &m) != nil {
+		s.node.metrics.dropped.WithLabelValues("malformed").Inc()
+		return
+	}
+	h := s.handle(in.subject.Handle())
+	switch {
+	case m.Is(janusjson.KeyJanus, messages.VerbUnbound):
+		if h != nil {
+			s.unbind(h, "media server lost")
+		}
+		return
+	case m.Verb() == janusjson.VerbDetached && h != nil && h.detach == "":
+		s.remove(h) // the plugin ended it, or an administrator
+	}
+	s.notify(in.msg.Data)
+}
+
+// remove takes a handle that is no more out of the session.
+func (s *session) remove(h *handle) {
+	at, ok := s.find(h.id)
+	if !ok {
+		return
+	}
+	s.handles = slices.Delete(s.handles, at, at+1)
+	s.node.Wheel.Disarm(&h.timer)
+	s.dropQueue(h, messages.ErrHandleNotFound(h.id, s.id))
+	s.forget(&h.record, nil)
+	s.node.metrics.handles.Dec()
+	s.node.emit(s.about(h, messages.EventHandleDetached))
+}
+
+// detachUnbound detaches a handle that no Janus knows of.
+func (s *session) detachUnbound(h *handle, r *request) {
+	h.queue, h.queued = nil, 0
+	s.remove(h)
+	s.answer(r, "success")
+	s.notify(messages.AppendNotice(nil, "detached", s.id, h.id, ""))
+}
+
+// dropQueue answers what waits for a handle with an error.
+func (s *session) dropQueue(h *handle, e *messages.Error) {
+	queue := h.queue
+	h.queue, h.queued = nil, 0
+	for _, q := range queue {
+		r := request{identity: q.identity}
+		if q.identity != "" && janusjson.Scan(q.raw, &r.Message) == nil {
+			s.refuse(&r, e)
+		}
+	}
+}

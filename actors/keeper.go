@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/roster"
+	"github.com/januscloud/januscloud/messages/wheel"
+)
+
+const (
+	// joinTime is how long a new node only listens: three beats, so that it has heard everybody who lives.
+	joinTime = 3*messages.BeatInterval + messages.BeatInterval/2
+	// offerTime is how long partitions stay on offer before their owner serves them again.
+	offerTime = time.Second
+	// proofTime is how long an accepted write stands for a majority that is not heard.
+	proofTime = time.Second
+)
+
+type (
+	viewChanged      struct{ view *roster.View }
+	keeperTick       struct{}
+	flushYields      struct{}
+	leave            struct{ done chan struct{} }
+	partitionRefused struct {
+		index int
+		epoch messages.Epoch
+	}
+	proven struct{ err error }
+)
+
+// keeper is the actor that decides which partitions this node owns. It follows the heartbeats; the rules are those of
+// "Ownership" in the description of the wire.
+type keeper struct {
+	node   *Node
+	self   *actor.PID
+	joined chan struct{} // closed when the node serves; nil afterwards
+
+	parts     [messages.Partitions]*actor.PID // nil: never owned
+	owned     map[int]messages.Epoch
+	takeovers map[string]*takeover
+	offers    map[messages.Member]messages.PartitionSet // ready to be offered
+	offered   map[int]time.Time                         // since when
+	edges     map[messages.Member]bool                  // heard
+
+	heirs      *heirs
+	candidates string // that heirs was computed for
+
+	proving bool
+	proven  time.Time
+	tick    wheel.Timer
+	left    bool
+}
+
+func newKeeper(n *Node, joined chan struct{}) *keeper {
+	return &keeper{
+		node: n, joined: joined, owned: map[int]messages.Epoch{}, takeovers: map[string]*takeover{},
+		offers: map[messages.Member]messages.PartitionSet{}, offered: map[int]time.Time{}, edges: map[messages.Member]bool{},
+	}
+}
+
+// Receive handles one message; see the types for who sends them.
+func (k *keeper) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		k.self = ctx.Self()
+	case viewChanged:
+		k.review()
+	case keeperTick:
+		k.node.Wheel.Arm(&k.tick, messages.BeatInterval, func() { k.node.tell(k.self, keeperTick{}) })
+		k.review()
+	case *bus.Msg:
+		k.control(m)
+	case recordsRead:
+		k.onRecords(m)
+	case takeoverDue:
+		k.onTakeoverDue(m)
+	case yielded:
+		set := k.offers[m.to]
+		set.Add(m.index)
+		k.offers[m.to] = set
+		k.offered[m.index] = time.Now()
+	case flushYields:
+		k.sendOffers()
+	case partitionRefused:
+		k.onRefused(m)
+	case proven:
+		k.onProven(m)
+	case leave:
+		k.leave()
+		close(m.done)
+	}
+}
+
+// control handles what arrives on the node's own subject: answers to asks, and offers of partitions.
+func (k *keeper) control(m *bus.Msg) {
+	what, rest, _ := strings.Cut(strings.TrimPrefix(m.Subject, messages.NodePrefix(k.node.member)+"."), ".")
+	switch what {
+	case "answer":
+		k.onAnswer(rest, m.Data)
+	case "yield":
+		var y messages.Yield
+		if err := json.Unmarshal(m.Data, &y); err != nil {
+			k.node.Log.Warn("offer not understood", "error", err)
+			return
+		}
+		k.takeAll(k.without(y.Partitions), "offered by "+y.From.Name)
+	}
+}
+
+// review compares what is owned with what the heartbeats say.
+func (k *keeper) review() {
+	if k.left {
+		return
+	}
+	v := k.node.Roster.View()
+	k.depose(v)
+	k.watchEdges(v)
+	if k.node.stale() || !k.join() {
+		return
+	}
+	if names := takers(v); strings.Join(names, " ") != k.candidates || k.heirs == nil {
+		k.candidates, k.heirs = strings.Join(names, " "), heirsOf(names)
+	}
+	k.claim(v)
+	k.offer(v)
+}
+
+// join reports whether the node has listened long enough to take part; from then on it beats that it is ready, and
+// takes partitions when it has heard itself.
+func (k *keeper) join() bool {
+	if time.Since(k.node.started) < joinTime || !k.node.Bus.Connected() {
+		return false
+	}
+	if k.node.state.CompareAndSwap(messages.StateJoining, messages.StateReady) {
+		k.node.beater.Now()
+	}
+	return true
+}
+
+// depose gives up what another node owns by a greater epoch.
+func (k *keeper) depose(v *roster.View) {
+	changed := false
+	for p, epoch := range k.owned {
+		if o, ok := v.Owner(p); ok && o.Node != k.node.member && epoch.Less(o.Epoch) {
+			delete(k.owned, p)
+			delete(k.offered, p)
+			k.node.tell(k.parts[p], deposed{})
+			changed = true
+		}
+	}
+	if changed {
+		k.announce()
+	}
+}
+
+// claim takes the partitions that nobody serves and that fall to this node. A node that hears no majority of the
+// session nodes may be the one that is cut off: it asks JetStream first, which answers only with a majority.
+func (k *keeper) claim(v *roster.View) {
+	set := k.without(orphans(v, k.node.member, k.heirs))
+	if set.Len() == 0 {
+		k.serve()
+		return
+	}
+	if !v.Majority() && time.Since(k.proven) > proofTime {
+		k.prove()
+		return
+	}
+	k.takeAll(set, "")
+}
+
+// serve tells Start that the node is up: everything that falls to it is taken and loaded.
+func (k *keeper) serve() {
+	if k.joined != nil && len(k.takeovers) == 0 {
+		close(k.joined)
+		k.joined = nil
+	}
+}
+
+func (k *keeper) prove() {
+	if k.proving {
+		return
+	}
+	k.proving = true
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		k.node.tell(k.self, proven{k.node.store.prove(ctx, k.node.Name)})
+	}()
+}
+
+func (k *keeper) onProven(m proven) {
+	k.proving = false
+	if m.err != nil {
+		k.node.Log.Warn("no majority of session nodes is heard and JetStream does not answer: taking nothing over", "error", m.err)
+		return
+	}
+	k.proven = time.Now()
+	k.review()
+}
+
+// without leaves out what is owned already.
+func (k *keeper) without(set messages.PartitionSet) messages.PartitionSet {
+	for p := range k.owned {
+		set.Remove(p)
+	}
+	return set
+}
+
+// takeAll becomes the owner of the partitions, with one epoch, and begins to find out what is in them.
+func (k *keeper) takeAll(set messages.PartitionSet, why string) {
+	if set.Len() == 0 {
+		return
+	}
+	v := k.node.Roster.View()
+	epoch := highest(v, set).Next(k.node.Name, time.Now())
+	for p := range set.All() {
+		if k.parts[p] == nil {
+			k.parts[p] = k.node.spawn(newPartition(k.node, p))
+		}
+		k.owned[p] = epoch
+		k.node.tell(k.parts[p], take{epoch})
+	}
+	k.announce()
+	if why == "" {
+		why = "of " + ownersOf(v, set)
+	}
+	k.node.Log.Info("taking partitions", "count", set.Len(), "partitions", set.String(), "epoch", epoch.String(), "why", why)
+	k.node.metrics.takeovers.Add(float64(set.Len()))
+	k.node.emit(messages.Event{Type: messages.EventOwnerTaken, Reason: fmt.Sprintf("%d partitions %s", set.Len(), why)})
+	k.begin(set, epoch, v)
+}
+
+// ownersOf names who owned the partitions.
+func ownersOf(v *roster.View, set messages.PartitionSet) string {
+	var names []string
+	for p := range set.All() {
+		name := "nobody"
+		if o, ok := v.Owner(p); ok {
+			name = o.Node.Name
+		}
+		if !strings.Contains(strings.Join(names, ","), name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// announce puts what is owned into the next heartbeat, and beats at once.
+func (k *keeper) announce() {
+	byEpoch := map[messages.Epoch]messages.PartitionSet{}
+	for p, epoch := range k.owned {
+		set := byEpoch[epoch]
+		set.Add(p)
+		byEpoch[epoch] = set
+	}
+	ranges := make([]messages.OwnedRange, 0, len(byEpoch))
+	for epoch, set := range byEpoch {
+		ranges = append(ranges, messages.OwnedRange{Epoch: epoch, Partitions: set})
+	}
+	k.node.owned.Store(&ranges)
+	k.node.metrics.partitions.Set(float64(len(k.owned)))
+	if k.node.beater != nil {
+		k.node.beater.Now()
+	}
+}
+
+// offer gives empty partitions to the nodes that they fall to, so that newcomers get their share. Partitions with live
+// sessions stay.
+func (k *keeper) offer(v *roster.View) {
+	now := time.Now()
+	for p, since := range k.offered {
+		if now.Sub(since) > offerTime {
+			delete(k.offered, p)
+			k.node.tell(k.parts[p], resume{})
+		}
+	}
+	if len(k.takeovers) > 0 {
+		return
+	}
+	for p := range k.owned {
+		if k.heirs[p] == k.node.Name || k.heirs[p] == "" {
+			continue
+		}
+		if _, on := k.offered[p]; on {
+			continue
+		}
+		if peer, ok := v.Find(messages.RoleSession, k.heirs[p]); ok {
+			k.node.tell(k.parts[p], yieldIfEmpty{peer.Beat.Member})
+		}
+	}
+	k.node.tell(k.self, flushYields{})
+}
+
+func (k *keeper) sendOffers() {
+	for to, set := range k.offers {
+		delete(k.offers, to)
+		data, err := json.Marshal(messages.Yield{From: k.node.member, Partitions: set})
+		if err == nil {
+			err = k.node.Bus.Publish(messages.NodeYield(to), "", data)
+		}
+		if err != nil {
+			k.node.Log.Warn("offer not sent", "to", to.String(), "error", err)
+		}
+	}
+}
+
+// onRefused handles that a media server or a record honours a greater epoch than ours. If a rival announces it, the
+// heartbeats will depose us; if nobody does, we go on with the next epoch.
+func (k *keeper) onRefused(m partitionRefused) {
+	epoch, ok := k.owned[m.index]
+	if !ok || !epoch.Less(m.epoch) {
+		return
+	}
+	if o, known := k.node.Roster.View().Owner(m.index); known && o.Node != k.node.member && !o.Silent && epoch.Less(o.Epoch) {
+		k.review()
+		return
+	}
+	k.owned[m.index] = m.epoch.Next(k.node.Name, time.Now())
+	k.node.tell(k.parts[m.index], raise{k.owned[m.index]})
+	k.announce()
+}
+
+// watchEdges tells the sessions which edges are not heard any more: their transports are lost.
+func (k *keeper) watchEdges(v *roster.View) {
+	now := map[messages.Member]bool{}
+	for _, e := range v.Edges() {
+		if !e.Silent {
+			now[e.Beat.Member] = true
+		}
+	}
+	var gone []messages.Member
+	for m := range k.edges {
+		if !now[m] {
+			gone = append(gone, m)
+		}
+	}
+	k.edges = now
+	if len(gone) == 0 {
+		return
+	}
+	for p := range k.owned {
+		k.node.tell(k.parts[p], edgesGone{gone})
+	}
+}
+
+// leave gives everything up at once; the last heartbeat tells the successors.
+func (k *keeper) leave() {
+	k.left = true
+	k.node.Wheel.Disarm(&k.tick)
+	for id, t := range k.takeovers {
+		t.cancel()
+		k.node.Wheel.Disarm(&t.timer)
+		delete(k.takeovers, id)
+	}
+	for p := range k.owned {
+		k.node.tell(k.parts[p], deposed{})
+	}
+	clear(k.owned)
+	k.node.owned.Store(&[]messages.OwnedRange{})
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/load"
+	"github.com/januscloud/januscloud/messages/roster"
+	"github.com/januscloud/januscloud/messages/wheel"
+)
+
+// Options are what a session node needs.
+type Options struct {
+	Name     string // unique among the cluster's session nodes, see messages.ValidName
+	Region   string
+	Bus      *bus.Bus
+	Roster   *roster.Roster
+	Wheel    *wheel.Wheel
+	Load     *load.Meter
+	Log      *slog.Logger
+	Registry prometheus.Registerer // nil: no metrics
+
+	// SessionTimeout ends a session that sent nothing for so long (session_timeout of Janus; 0 = never).
+	SessionTimeout time.Duration
+	// ReclaimTimeout is how long a session outlives its transport, waiting for a claim (reclaim_session_timeout of
+	// Janus; 0 = it ends with its transport).
+	ReclaimTimeout time.Duration
+	// Replicas of the records: 1, 3 or 5; 0 = three where the NATS cluster has as many servers, else one.
+	Replicas int
+}
+
+// Node is a running session role.
+type Node struct {
+	Options
+	member  messages.Member
+	host    string
+	system  *actor.ActorSystem
+	store   *store
+	metrics *metrics
+	beater  *roster.Beater
+	started time.Time
+
+	keeper, placer *actor.PID
+
+	// Written by the keeper, read by the beater and Ready.
+	owned    atomic.Pointer[[]messages.OwnedRange]
+	state    atomic.Value // messages.State
+	sessions atomic.Int64
+
+	unwatch  func()
+	subs     []*bus.Subscription
+	stopOnce sync.Once
+}
+
+// Start makes the process a session node. It returns when the node has listened long enough to know the cluster and
+// has taken what is its own, or when ctx ends.
+func Start(ctx context.Context, o Options) (*Node, error) {
+	if !messages.ValidName(o.Name) {
+		return nil, fmt.Errorf("session node: %q is not a valid name", o.Name)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("session node: %w", err)
+	}
+	n := &Node{Options: o, member: messages.NewMember(o.Name), host: host, started: time.Now(), metrics: newMetrics(o.Registry)}
+	n.Log = o.Log.With("node", o.Name)
+	n.state.Store(messages.StateJoining)
+	n.owned.Store(&[]messages.OwnedRange{})
+	if n.store, err = openStore(ctx, o.Bus, o.Replicas, n.Log); err != nil {
+		return nil, fmt.Errorf("session node: %w", err)
+	}
+	n.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return n.Log }))
+	n.placer = n.spawn(newPlacer(n))
+	joined := make(chan struct{})
+	n.keeper = n.spawn(newKeeper(n, joined))
+	sub, err := o.Bus.Own(messages.NodePrefix(n.member), 0, func(m *bus.Msg) { n.tell(n.keeper, m) })
+	if err != nil {
+		return nil, fmt.Errorf("session node: %w", err)
+	}
+	n.subs = append(n.subs, sub)
+	n.beater = roster.NewBeater(o.Bus, n.beat)
+	n.unwatch = o.Roster.Watch(func(v *roster.View) { n.tell(n.keeper, viewChanged{v}) })
+	n.tell(n.keeper, keeperTick{})
+	select {
+	case <-joined:
+		return n, nil
+	case <-ctx.Done():
+		_ = n.Stop(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("session node: not joined: %w", ctx.Err())
+	}
+}
+
+// Member is the node's name and incarnation.
+func (n *Node) Member() messages.Member { return n.member }
+
+// Ready reports why the node cannot take work, nil if it can.
+func (n *Node) Ready() error {
+	switch {
+	case !n.Bus.Connected():
+		return errors.New("not connected to NATS")
+	case n.state.Load() != messages.StateReady:
+		return fmt.Errorf("session node is %v", n.state.Load())
+	}
+	return nil
+}
+
+// Stop leaves the cluster: the last heartbeat says so, and the successors take the partitions over at once. Sessions
+// live on with them. It is idempotent.
+func (n *Node) Stop(ctx context.Context) error {
+	n.stopOnce.Do(func() {
+		n.state.Store(messages.StateLeaving)
+		if n.unwatch != nil {
+			n.unwatch()
+		}
+		for _, s := range n.subs {
+			s.Cancel()
+		}
+		left := make(chan struct{})
+		n.tell(n.keeper, leave{left})
+		select {
+		case <-left:
+		case <-ctx.Done():
+		}
+		if n.beater != nil {
+			n.beater.Stop()
+		}
+		n.system.Shutdown()
+	})
+	return nil
+}
+
+func (n *Node) spawn(a actor.Actor) *actor.PID { return n.system.Root.Spawn(propsFor(a, n.Log)) }
+
+func (n *Node) tell(pid *actor.PID, message any) { n.system.Root.Send(pid, message) }
+
+func (n *Node) beat() messages.Beat {
+	return messages.Beat{
+		Role: messages.RoleSession, Member: n.member, State: n.state.Load().(messages.State),
+		Host: n.host, Region: n.Region, Load: n.Load.Value(),
+		Session: &messages.SessionBeat{Sessions: int(n.sessions.Load()), Owned: *n.owned.Load()},
+	}
+}
+
+// stale reports whether others may hold this node for dead: it must then not act as an owner.
+func (n *Node) stale() bool { return !n.beater.Awake() }
+
+// alive reports whether a media server is heard.
+func (n *Node) alive(server messages.Member) bool {
+	p, ok := n.Roster.View().Find(messages.RoleMedia, server.Name)
+	return ok && !p.Silent && p.Beat.Member == server
+}
+
+// emit publishes an event for analytics. Events are not on any path that a client waits for; one that NATS does not
+// take is lost and counted.
+func (n *Node) emit(e messages.Event) {
+	e.Time, e.Node = time.Now(), n.Name
+	data, err := json.Marshal(e)
+	if err == nil {
+		err = n.Bus.Publish(e.Subject(), "", data)
+	}
+	if err != nil {
+		n.metrics.eventsLost.Inc()
+	}
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
+
+const (
+	// maxHeld and maxHeldBytes bound the messages that one partition holds while it changes hands.
+	maxHeld      = 4096
+	maxHeldBytes = 8 << 20
+	// tombTime is how long an ended session is remembered, to answer repeats of its end: the deadline of a request.
+	tombTime = 30 * time.Second
+)
+
+type partitionState uint8
+
+const (
+	absent   partitionState = iota // another node owns it
+	loading                        // ours, what is in it is being found out: messages are held
+	serving                        // ours
+	yielding                       // offered to another node: messages are held until that one announces itself
+)
+
+// partition is the actor that receives all messages for its sessions. It hands them on only while this node owns it.
+type partition struct {
+	node  *Node
+	self  *actor.PID
+	index int
+
+	state     partitionState
+	epoch     messages.Epoch
+	sub       *bus.Subscription
+	sessions  map[uint64]*actor.PID
+	tombs     map[uint64]tombstone
+	held      []*bus.Msg
+	heldBytes int
+	unread    bool // the records could not be read yet: of an unknown session nothing can be said
+}
+
+// tombstone is what is remembered of an ended session.
+type tombstone struct {
+	identity string // of the destroy request; "" if it ended of itself
+	reply    []byte
+	at       time.Time
+}
+
+type (
+	take         struct{ epoch messages.Epoch } // own the partition, hold its messages
+	refused      struct{ epoch messages.Epoch } // somebody honours a greater epoch
+	raise        struct{ epoch messages.Epoch } // go on with this epoch
+	deposed      struct{}                       // another node owns the partition
+	yieldIfEmpty struct{ to messages.Member }   // give it away, if it holds no session
+	yielded      struct {                       // to the keeper: it may be given away
+		index int
+		to    messages.Member
+	}
+	resume       struct{} // nobody took what was offered
+	sessionEnded struct {
+		id   uint64
+		tomb tombstone
+	}
+)
+
+func newPartition(n *Node, index int) *partition {
+	return &partition{node: n, index: index, sessions: map[uint64]*actor.PID{}, tombs: map[uint64]tombstone{}}
+}
+
+// Receive handles one message; see the types for who sends them.
+func (p *partition) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		p.self = ctx.Self()
+	case *bus.Msg:
+		p.receive(m, time.Now())
+	case take:
+		p.take(m.epoch)
+	case loadedPartition:
+		p.load(m)
+	case sessionEnded:
+		p.bury(m)
+	case edgesGone:
+		p.broadcast(m)
+	case refused:
+		p.node.tell(p.node.keeper, partitionRefused{p.index, m.epoch})
+	case raise:
+		p.epoch = m.epoch
+	case deposed:
+		p.leave()
+	case yieldIfEmpty:
+		p.yield(m.to)
+	case resume:
+		p.resume()
+	}
+}
+
+func (p *partition) receive(m *bus.Msg, now time.Time) {
+	switch {
+	case p.node.stale():
+		p.node.metrics.dropped.WithLabelValues("stale").Inc() // edges repeat it, to whoever owns the partition now
+	case p.state == absent:
+		p.node.metrics.dropped.WithLabelValues("not owner").Inc()
+	case p.state == serving:
+		p.dispatch(m, now)
+	default:
+		p.hold(m)
+	}
+}
+
+func (p *partition) hold(m *bus.Msg) {
+	if len(p.held) >= maxHeld || p.heldBytes+len(m.Data) > maxHeldBytes {
+		p.node.metrics.dropped.WithLabelValues("held full").Inc()
+		return
+	}
+	p.held, p.heldBytes = append(p.held, m), p.heldBytes+len(m.Data)
+	p.node.metrics.held.Inc()
+}
+
+func (p *partition) unhold() []*bus.Msg {
+	held := p.held
+	p.node.metrics.held.Sub(float64(len(held)))
+	p.held, p.heldBytes = nil, 0
+	return held
+}
+
+func (p *partition) dispatch(m *bus.Msg, now time.Time) {
+	subject, err := messages.ParseSessionSubject(m.Subject)
+	if err != nil || subject.Partition != p.index {
+		p.node.metrics.dropped.WithLabelValues("malformed").Inc()
+		return
+	}
+	if subject.Kind == messages.SessionRefused {
+		p.onRefused(m)
+		return
+	}
+	pid, ok := p.sessions[subject.Session]
+	if !ok {
+		if subject.Kind != messages.SessionRequest {
+			return // about a session that is over
+		}
+		if pid = p.unknown(subject, m, now); pid == nil {
+			return
+		}
+	}
+	p.node.tell(pid, &inbound{subject: subject, msg: m, now: now})
+}
+
+// unknown handles a request for a session that is not there: a create makes it.
+func (p *partition) unknown(subject messages.SessionSubject, m *bus.Msg, now time.Time) *actor.PID {
+	var r janusjson.Message
+	if janusjson.Scan(m.Data, &r) != nil {
+		p.node.metrics.dropped.WithLabelValues("malformed").Inc()
+		return nil
+	}
+	first, repeat := messages.CutRepeat(m.Reply)
+	if isCreate(&r, r.Verb()) {
+		if _, err := messages.ParseTransport(first); err != nil {
+			return nil
+		}
+		return p.add(newSession(p, subject.Session, first, now))
+	}
+	if tomb, ok := p.tombs[subject.Session]; ok && repeat && tomb.identity == first {
+		p.answer(first, subject.Session, tomb.reply)
+		return nil
+	}
+	if p.unread {
+		p.hold(m)
+		return nil
+	}
+	e := messages.ErrSessionNotFound(subject.Session)
+	p.node.metrics.countError(e.Code)
+	p.answer(first, subject.Session,
+		messages.Reply{Session: subject.Session, Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendError(nil, e))
+	return nil
+}
+
+func (p *partition) answer(identity string, session uint64, body []byte) {
+	d := messages.Delivery{Partition: p.index, Session: session, Epoch: p.epoch}
+	if p.node.Bus.Publish(identity, d.String(), body) != nil {
+		p.node.metrics.dropped.WithLabelValues("disconnected").Inc()
+	}
+}
+
+func (p *partition) add(s *session) *actor.PID {
+	pid := p.node.spawn(s)
+	p.sessions[s.id] = pid
+	p.node.metrics.sessions.Set(float64(p.node.sessions.Add(1)))
+	return pid
+}
+
+// bury forgets a session that is over, but for what a repeat of its end is answered.
+func (p *partition) bury(m sessionEnded) {
+	pid, ok := p.sessions[m.id]
+	if !ok {
+		return
+	}
+	delete(p.sessions, m.id)
+	p.node.system.Root.Poison(pid)
+	p.node.metrics.sessions.Set(float64(p.node.sessions.Add(-1)))
+	if m.tomb.identity != "" {
+		p.tombs[m.id] = m.tomb
+		p.sweep(m.tomb.at)
+	}
+}
+
+// sweep drops old tombstones. It looks at a few for each new one, so that it never takes long.
+func (p *partition) sweep(now time.Time) {
+	looked := 0
+	for id, t := range p.tombs {
+		if now.Sub(t.at) > tombTime {
+			delete(p.tombs, id)
+		}
+		if looked++; looked == 4 {
+			return
+		}
+	}
+}
+
+func (p *partition) broadcast(message any) {
+	for _, pid := range p.sessions {
+		p.node.tell(pid, message)
+	}
+}
+
+// take begins to own the partition.
+func (p *partition) take(epoch messages.Epoch) {
+	p.drop()
+	p.state, p.epoch, p.unread = loading, epoch, false
+	if p.sub != nil {
+		return
+	}
+	sub, err := p.node.Bus.Own(messages.SessionPrefix(p.index), p.index, func(m *bus.Msg) { p.node.tell(p.self, m) })
+	if err != nil {
+		p.node.Log.Error("partition not subscribed", "partition", p.index, "error", err)
+		return
+	}
+	p.sub = sub
+}
+
+// load puts the sessions that were found into the partition, and lets in what was held.
+func (p *partition) load(m loadedPartition) {
+	if p.state == absent || m.epoch != p.epoch {
+		return
+	}
+	for _, f := range m.sessions {
+		if _, exists := p.sessions[f.id]; !exists {
+			p.restore(f, m.answered)
+		}
+	}
+	p.state, p.unread = serving, !m.complete
+	now := time.Now()
+	for _, held := range p.unhold() {
+		p.receive(held, now)
+	}
+}
+
+func (p *partition) yield(to messages.Member) {
+	if p.state != serving || len(p.sessions) > 0 || p.unread {
+		return
+	}
+	p.state = yielding
+	p.node.tell(p.node.keeper, yielded{p.index, to})
+}
+
+func (p *partition) resume() {
+	if p.state != yielding {
+		return
+	}
+	p.state = serving
+	now := time.Now()
+	for _, held := range p.unhold() {
+		p.receive(held, now)
+	}
+}
+
+// leave stops owning the partition: another node does. What was held for the time of an offer is passed to it.
+func (p *partition) leave() {
+	offered := p.state == yielding
+	p.state = absent
+	if p.sub != nil {
+		p.sub.Cancel()
+		p.sub = nil
+	}
+	for _, held := range p.unhold() {
+		if offered {
+			// What is lost here is repeated by its edge.
+			_ = p.node.Bus.Publish(held.Subject, held.Reply, held.Data)
+		}
+	}
+	p.drop()
+}
+
+// drop forgets the sessions without ending them: they are another owner's.
+func (p *partition) drop() {
+	for id, pid := range p.sessions {
+		p.node.tell(pid, abandoned{})
+		p.node.system.Root.Poison(pid)
+		delete(p.sessions, id)
+		p.node.sessions.Add(-1)
+	}
+	clear(p.tombs)
+	p.node.metrics.sessions.Set(float64(p.node.sessions.Load()))
+}
+
+// abandoned tells a session that it lives on elsewhere.
+type abandoned struct{}
+
+// onRefused hears from a media server that it honours a greater epoch.
+func (p *partition) onRefused(m *bus.Msg) {
+	var r messages.Refusal
+	if json.Unmarshal(m.Data, &r) == nil && p.epoch.Less(r.Epoch) {
+		p.node.tell(p.node.keeper, partitionRefused{p.index, r.Epoch})
+	}
+}
+
+// crashed implements crasher: a request whose dispatch panicked is repeated by its edge until its deadline.
+func (p *partition) crashed(actor.Context, any) {
+	p.node.metrics.dropped.WithLabelValues("panic").Inc()
+}

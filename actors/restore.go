@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"slices"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
+
+// restore makes the actor of a session that a predecessor owned. Media servers are right about bound handles, edges
+// about the transport, records about the rest. The takeover counts as activity.
+func (p *partition) restore(f *found, answered map[messages.Member]bool) {
+	now := time.Now()
+	s := newSession(p, f.id, "", now)
+	if f.record != nil {
+		s.identity, s.created = f.record.Identity, time.UnixMilli(f.record.Created)
+	}
+	s.record.revision = f.revision
+	s.transport, s.gone = f.owner, f.owner.IsZero()
+	s.servers = f.servers
+	for id, fh := range f.handles {
+		if h := restoreHandle(s, id, fh, answered); h != nil {
+			s.handles = append(s.handles, h)
+		}
+	}
+	slices.SortFunc(s.handles, func(a, b *handle) int {
+		if a.id < b.id {
+			return -1
+		}
+		return 1
+	})
+	p.node.metrics.handles.Add(float64(len(s.handles)))
+	p.node.tell(p.add(s), restored{})
+}
+
+// restored tells a session that it was taken over: it writes its records anew, so that its former owner, should it
+// still live, can neither change nor delete them.
+type restored struct{}
+
+func (s *session) onRestored() {
+	s.keep(&s.record, s.stored(), nil)
+	for _, h := range s.handles {
+		s.keep(&h.record, h.stored(s.epoch()), nil)
+	}
+}
+
+// restoreHandle makes a handle from what was found; nil if it is nothing to hold on to.
+func restoreHandle(s *session, id uint64, f *foundHandle, answered map[messages.Member]bool) *handle {
+	h := &handle{id: id, record: record{key: handleKey(s.id, id), revision: f.revision}}
+	switch r := f.record; {
+	case r != nil:
+		h.identity, h.plugin, h.request = r.Identity, r.Plugin, r.Request
+		h.created = time.UnixMilli(r.Created)
+		h.server, h.janus = r.Server, r.Janus
+		h.opaqueID = opaqueIDOf(r.Request)
+	case !f.server.IsZero():
+		// Its record was never written. What it needs to be bound again is known but for its opaque id.
+		h.plugin, h.created = f.held.Plugin, time.Now()
+		h.request = []byte(`{"janus":"attach","transaction":"bind","plugin":`)
+		h.request = append(janusjson.AppendQuoted(h.request, h.plugin), '}')
+	default:
+		return nil
+	}
+	if !f.server.IsZero() {
+		h.server, h.janus = f.server, f.held.Janus
+	} else if answered[h.server] {
+		h.server, h.janus = messages.Member{}, 0 // its media server says that it has no such handle
+	}
+	if !h.server.IsZero() {
+		h.state = bound
+		s.touch(h.server)
+	}
+	return h
+}
+
+func opaqueIDOf(request []byte) string {
+	var m janusjson.Message
+	if janusjson.Scan(request, &m) != nil {
+		return ""
+	}
+	text, _ := m.Text(janusjson.KeyOpaqueID)
+	return text
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/bus/embedded"
+	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/load"
+	"github.com/januscloud/januscloud/messages/roster"
+	"github.com/januscloud/januscloud/messages/wheel"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const echotest = "janus.plugin.echotest"
+
+// cluster is one NATS server with scripted ends around real session nodes.
+type cluster struct {
+	t    *testing.T
+	nats *embedded.Server
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	s, err := embedded.Start(t.Context(), embedded.Options{Port: -1, JetStream: true, StoreDir: t.TempDir(), Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return &cluster{t: t, nats: s}
+}
+
+// process is what one process of the cluster has: a bus, a roster and a wheel.
+type process struct {
+	bus    *bus.Bus
+	roster *roster.Roster
+	wheel  *wheel.Wheel
+}
+
+func (c *cluster) process(name string) *process {
+	c.t.Helper()
+	log := slog.New(slog.NewTextHandler(testWriter{c.t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("process", name)
+	b, err := bus.Connect(c.t.Context(), bus.Options{InProcess: c.nats, Name: name, Log: log})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(b.Close)
+	r, err := roster.Start(c.t.Context(), roster.Options{Bus: b, Log: log})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(r.Stop)
+	w := wheel.New(0)
+	w.Start()
+	c.t.Cleanup(w.Stop)
+	return &process{b, r, w}
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.t.Logf("%s", b[:len(b)-1])
+	return len(b), nil
+}
+
+func (c *cluster) node(name string, change func(*Options)) *Node {
+	c.t.Helper()
+	p := c.process(name)
+	meter := load.Start(c.t.Context())
+	o := Options{
+		Name: name, Bus: p.bus, Roster: p.roster, Wheel: p.wheel, Load: meter, Log: slog.New(slog.NewTextHandler(testWriter{c.t}, nil)),
+		SessionTimeout: time.Minute, ReclaimTimeout: 30 * time.Second,
+	}
+	if change != nil {
+		change(&o)
+	}
+	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	defer cancel()
+	n, err := Start(ctx, o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = n.Stop(context.Background()) })
+	return n
+}
+
+// client is a scripted edge with one connection.
+type client struct {
+	t      *testing.T
+	p      *process
+	member messages.Member
+	n      map[uint64]uint64
+	mu     sync.Mutex
+	inbox  []delivered
+	owns   map[uint64]int64
+}
+
+type delivered struct {
+	subject, delivery string
+	body              map[string]any
+}
+
+func (c *cluster) client() *client {
+	c.t.Helper()
+	k := &client{t: c.t, p: c.process("edge"), member: messages.NewMember("edge-a"), n: map[uint64]uint64{}, owns: map[uint64]int64{}}
+	if _, err := k.p.bus.Own(messages.EdgePrefix(k.member), 0, k.receive); err != nil {
+		c.t.Fatal(err)
+	}
+	beater := roster.NewBeater(k.p.bus, func() messages.Beat {
+		return messages.Beat{Role: messages.RoleEdge, Member: k.member, State: messages.StateReady, Edge: &messages.EdgeBeat{Connections: 1}}
+	})
+	c.t.Cleanup(beater.Stop)
+	return k
+}
+
+func (k *client) receive(m *bus.Msg) {
+	if m.Subject == messages.EdgeAsk(k.member) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		h := messages.Holding{From: k.member, Role: messages.RoleEdge, Last: true}
+		for id, at := range k.owns {
+			h.Sessions = append(h.Sessions, messages.HoldingSession{Session: id, Connections: []messages.HoldingConnection{{Connection: 1, Owner: at}}})
+		}
+		data, _ := json.Marshal(h)
+		_ = k.p.bus.Publish(m.Reply, "", data)
+		return
+	}
+	d := delivered{subject: m.Subject, delivery: m.Reply}
+	if m.NoResponders {
+		d.body = map[string]any{"503": true}
+	} else if err := json.Unmarshal(m.Data, &d.body); err != nil {
+		k.t.Errorf("delivered %q: %v", m.Data, err)
+	}
+	k.mu.Lock()
+	k.inbox = append(k.inbox, d)
+	k.mu.Unlock()
+}
+
+// send publishes a request as an edge does and returns its identity.
+func (k *client) send(session uint64, body string, args ...any) string {
+	k.t.Helper()
+	k.n[session]++
+	identity := messages.Identity{Edge: k.member, Connection: 1, Session: session, N: k.n[session]}.String()
+	k.publish(session, identity, fmt.Sprintf(body, args...))
+	return identity
+}
+
+func (k *client) publish(session uint64, identity, body string) {
+	k.t.Helper()
+	if err := k.p.bus.Publish(messages.RequestSubject(session), identity, []byte(body)); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// ask sends a request, repeating it while nobody serves the partition, and returns the reply.
+func (k *client) ask(session uint64, body string, args ...any) map[string]any {
+	k.t.Helper()
+	identity := k.send(session, body, args...)
+	return k.reply(session, identity, fmt.Sprintf(body, args...))
+}
+
+func (k *client) reply(session uint64, identity, body string) map[string]any {
+	k.t.Helper()
+	for {
+		got := k.await("a reply to "+body, func(d delivered) bool { return d.subject == identity || d.subject == identity+".r" })
+		if got.body["503"] == nil {
+			return got.body
+		}
+		<-time.After(20 * time.Millisecond)
+		k.publish(session, identity+".r", body)
+	}
+}
+
+func (k *client) event(what string) map[string]any {
+	k.t.Helper()
+	return k.await("the event "+what, func(d delivered) bool { return d.body["janus"] == what && d.subject[len(d.subject)-6:] == ".event" }).body
+}
+
+// await waits for a delivery and takes it out of the inbox.
+func (k *client) await(what string, match func(delivered) bool) delivered {
+	k.t.Helper()
+	var found delivered
+	waitFor(k.t, func() string {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		for i, d := range k.inbox {
+			if match(d) {
+				found = d
+				k.inbox = append(k.inbox[:i:i], k.inbox[i+1:]...)
+				return ""
+			}
+		}
+		return fmt.Sprintf("no %s among %v", what, k.inbox)
+	})
+	return found
+}
+
+// create makes a session in any partition.
+func (k *client) create() uint64 {
+	k.t.Helper()
+	id := messages.NewSessionID(int(time.Now().UnixNano() % messages.Partitions))
+	k.createAs(id)
+	return id
+}
+
+func (k *client) createAs(id uint64) {
+	k.t.Helper()
+	got := k.ask(id, `{"janus":"create","transaction":"c"}`)
+	if got["janus"] != "success" {
+		k.t.Fatalf("create: %v", got)
+	}
+	k.mu.Lock()
+	k.owns[id] = time.Now().UnixMilli()
+	k.mu.Unlock()
+}
+
+func (k *client) attach(session uint64) uint64 {
+	k.t.Helper()
+	got := k.ask(session, `{"janus":"attach","transaction":"a","session_id":%d,"plugin":%q}`, session, echotest)
+	data, ok := got["data"].(map[string]any)
+	if !ok {
+		k.t.Fatalf("attach: %v", got)
+	}
+	return uint64(data["id"].(float64))
+}
+
+// server is a scripted media server: it attaches, answers messages with ack and event, and remembers what it was asked.
+type server struct {
+	p      *process
+	member messages.Member
+	mu     sync.Mutex
+	got    []string // verb and identity
+	holds  map[uint64]map[uint64]bool
+	mute   bool
+	refuse messages.Epoch
+	seq    int
+}
+
+func (c *cluster) server(name string) *server {
+	c.t.Helper()
+	s := &server{p: c.process(name), member: messages.NewMember(name), holds: map[uint64]map[uint64]bool{}}
+	if _, err := s.p.bus.Own(messages.MediaPrefix(s.member), 0, s.receive); err != nil {
+		c.t.Fatal(err)
+	}
+	beater := roster.NewBeater(s.p.bus, func() messages.Beat {
+		return messages.Beat{Role: messages.RoleMedia, Member: s.member, State: messages.StateReady, Media: &messages.MediaBeat{
+			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1"}, Handles: s.handles(), MaxHandles: 1000,
+		}}
+	})
+	c.t.Cleanup(beater.Stop)
+	return s
+}
+
+func (s *server) handles() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, h := range s.holds {
+		n += len(h)
+	}
+	return n
+}
+
+func (s *server) receive(m *bus.Msg) {
+	if m.Subject == messages.MediaAsk(s.member) {
+		s.answerAsk(m)
+		return
+	}
+	at, err := messages.ParseMediaSubject(m.Subject)
+	if err != nil {
+		return
+	}
+	var r janusjson.Message
+	if janusjson.Scan(m.Data, &r) != nil {
+		return
+	}
+	s.mu.Lock()
+	s.got = append(s.got, r.Verb().String()+" "+m.Reply)
+	mute, refuse := s.mute, s.refuse
+	s.mu.Unlock()
+	if mute {
+		return
+	}
+	if at.Epoch.Less(refuse) {
+		data, _ := json.Marshal(messages.Refusal{Epoch: refuse})
+		_ = s.p.bus.Publish(messages.HandleSubject(at.Session, messages.SessionRefused, at.Handle), m.Reply, data)
+		return
+	}
+	s.serve(at, &r, m.Reply)
+}
+
+func (s *server) serve(at messages.MediaSubject, r *janusjson.Message, identity string) {
+	identity, _ = messages.CutRepeat(identity)
+	reply := messages.Reply{Session: at.Session, Transaction: r.Bytes(janusjson.KeyTransaction)}
+	body := reply.Append(nil, "success")
+	s.mu.Lock()
+	switch r.Verb() {
+	case janusjson.VerbAttach:
+		if s.holds[at.Session] == nil {
+			s.holds[at.Session] = map[uint64]bool{}
+		}
+		s.holds[at.Session][at.Handle] = true
+		body = reply.AppendID(nil, at.Handle/2+1)
+	case janusjson.VerbDetach:
+		delete(s.holds[at.Session], at.Handle)
+	case janusjson.VerbDestroy:
+		delete(s.holds, at.Session)
+	case janusjson.VerbMessage:
+		body = reply.Append(nil, "ack")
+	case janusjson.VerbTrickle:
+		body = reply.Append(nil, "ack")
+	}
+	s.seq++
+	from := fmt.Sprintf("%v.%d", s.member, s.seq)
+	s.mu.Unlock()
+	_ = s.p.bus.Publish(messages.HandleSubject(at.Session, messages.SessionReply, at.Handle), identity, body)
+	if r.Verb() == janusjson.VerbMessage {
+		event := messages.AppendNotice(nil, "event", at.Session, at.Handle, "")
+		_ = s.p.bus.Publish(messages.HandleSubject(at.Session, messages.SessionEvent, at.Handle), from, event)
+	}
+}
+
+func (s *server) answerAsk(m *bus.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := messages.Holding{From: s.member, Role: messages.RoleMedia, Last: true}
+	for session, handles := range s.holds {
+		hs := messages.HoldingSession{Session: session}
+		for id := range handles {
+			hs.Handles = append(hs.Handles, messages.HoldingHandle{Handle: id, Janus: id/2 + 1, Plugin: echotest})
+		}
+		h.Sessions = append(h.Sessions, hs)
+	}
+	data, _ := json.Marshal(h)
+	_ = s.p.bus.Publish(m.Reply, "", data)
+}
+
+// say publishes an event of the server for a handle.
+func (s *server) say(t *testing.T, session, handle uint64, verb string) {
+	t.Helper()
+	body := messages.AppendNotice(nil, verb, session, handle, "")
+	if err := s.p.bus.Publish(messages.HandleSubject(session, messages.SessionEvent, handle), s.member.String()+".9", body); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// waitFor waits until check returns no reason to wait any more.
+func waitFor(t *testing.T, check func() string) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		reason := check()
+		if reason == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still: %s", reason)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/wheel"
+)
+
+const (
+	// maxKeptBytes bounds the events kept for a session that has no transport.
+	maxKeptBytes = 256 << 10
+	// endWait is how long the end of a session waits for its media servers and records before it is answered.
+	endWait = 2 * time.Second
+)
+
+// session is the actor that owns one client session: its transport, its handles and its time-outs. It answers what
+// concerns the session itself, and passes on what concerns a handle to the media server that the handle is bound to.
+type session struct {
+	node *Node
+	part *partition
+	self *actor.PID
+
+	id        uint64
+	identity  string // of the create request
+	created   time.Time
+	transport messages.Transport // zero: none
+	active    time.Time          // last request, or when the transport was lost
+	gone      bool               // the transport was lost and nobody claimed since
+	seq       uint64             // of the last delivery
+	handles   []*handle          // by id
+	servers   []messages.Member  // that have a part of the session
+	kept      [][]byte           // events without a transport
+	keptBytes int
+	timer     wheel.Timer
+	record    record
+	lastOp    uint64
+	ops       map[uint64]*record // writes in flight, by operation
+	ending    *ending            // not nil: the session is over, what remains is cleaning up
+}
+
+// ending is the state of a session that is over.
+type ending struct {
+	owed  int    // media servers that did not confirm yet
+	why   string // for the metrics and the event
+	last  []byte // the success of the destroy request; nil: nobody asked
+	asked string // identity of the destroy request
+	done  bool
+	timer wheel.Timer
+}
+
+// inbound is a message on the session's subject.
+type inbound struct {
+	subject messages.SessionSubject
+	msg     *bus.Msg
+	now     time.Time
+}
+
+type (
+	sessionDue struct{}                          // the session may have timed out
+	endDue     struct{}                          // the end has waited long enough
+	edgesGone  struct{ edges []messages.Member } // edges that are not heard any more
+)
+
+func newSession(p *partition, id uint64, identity string, now time.Time) *session {
+	return &session{
+		node: p.node, part: p, id: id, identity: identity, created: now, active: now,
+		record: record{key: sessionKey(id)},
+	}
+}
+
+// Receive handles one message; see the types for who sends them.
+func (s *session) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		s.self = ctx.Self()
+		s.node.Wheel.Arm(&s.timer, s.limit(), func() { s.node.tell(s.self, sessionDue{}) })
+	case *inbound:
+		s.receive(m)
+	case placed:
+		s.onPlaced(m)
+	case bindDue:
+		s.onBindDue(m)
+	case sessionDue:
+		s.onDue(time.Now())
+	case storeLate:
+		s.onStoreLate(m)
+	case storeTry:
+		if m.record.busy != 0 {
+			s.again(m.record)
+		}
+	case edgesGone:
+		if slices.Contains(m.edges, s.transport.Edge) {
+			s.lostTransport()
+		}
+	case endDue:
+		s.finish()
+	case restored:
+		s.onRestored()
+	case abandoned:
+		s.disarm()
+		s.node.metrics.handles.Sub(float64(len(s.handles)))
+	}
+}
+
+func (s *session) receive(in *inbound) {
+	switch in.subject.Kind {
+	case messages.SessionRequest:
+		s.request(in)
+	case messages.SessionReply:
+		s.reply(in)
+	case messages.SessionEvent:
+		s.event(in)
+	case messages.SessionGone:
+		if t, err := messages.ParseTransport(in.msg.Reply); err == nil && t == s.transport {
+			s.lostTransport()
+		}
+	case messages.SessionStored:
+		op, _ := strconv.ParseUint(in.subject.Arg, 10, 64)
+		s.onStored(op, readStored(in.msg))
+	case messages.SessionOwn:
+		s.onUnheard(in.subject.Arg)
+	}
+}
+
+func (s *session) log() *slog.Logger { return s.node.Log.With("session", s.id) }
+
+func (s *session) epoch() messages.Epoch { return s.part.epoch }
+
+func (s *session) opSubject(op uint64) string {
+	return messages.SessionSubject{
+		Partition: s.part.index, Session: s.id, Kind: messages.SessionStored, Arg: strconv.FormatUint(op, 10),
+	}.String()
+}
+
+// request is a request as it is handled: scanned, with the handle that it names.
+type request struct {
+	janusjson.Message
+	identity string
+	raw      []byte
+	handle   *handle // nil: a request for the session
+	now      time.Time
+}
+
+// request handles what an edge sent, in the order of checks of Janus (janus_process_incoming_request in src/janus.c);
+// the edge did those that need no session.
+func (s *session) request(in *inbound) {
+	r := request{identity: in.msg.Reply, raw: in.msg.Data, now: in.now}
+	if err := janusjson.Scan(r.raw, &r.Message); err != nil {
+		s.node.metrics.dropped.WithLabelValues("malformed").Inc() // an edge publishes nothing that does not scan
+		return
+	}
+	verb := r.Verb()
+	s.node.metrics.countRequest(verb)
+	if isCreate(&r.Message, verb) {
+		s.create(&r)
+		return
+	}
+	if s.ending != nil {
+		if first, repeat := messages.CutRepeat(r.identity); !repeat || first != s.ending.asked {
+			s.refuse(&r, messages.ErrSessionNotFound(s.id))
+		}
+		return
+	}
+	s.active = in.now
+	if id, ok := r.Uint(janusjson.KeyHandleID); ok && id > 0 {
+		if r.handle = s.handle(id); r.handle == nil {
+			s.refuse(&r, messages.ErrHandleNotFound(id, s.id))
+			return
+		}
+	}
+	s.dispatch(&r, verb)
+}
+
+func (s *session) dispatch(r *request, verb janusjson.Verb) {
+	forHandle := verb == janusjson.VerbMessage || verb == janusjson.VerbTrickle || verb == janusjson.VerbHangup || verb == janusjson.VerbDetach
+	forSession := verb == janusjson.VerbAttach || verb == janusjson.VerbDestroy
+	text, _ := r.Text(janusjson.KeyJanus)
+	switch {
+	case forHandle && r.handle == nil, forSession && r.handle != nil:
+		s.refuse(r, messages.ErrUnhandled(text))
+	case forHandle:
+		s.toHandle(r, verb)
+	case verb == janusjson.VerbKeepalive:
+		s.answer(r, "ack")
+	case verb == janusjson.VerbAttach:
+		s.attach(r)
+	case verb == janusjson.VerbClaim:
+		s.claim(r)
+	case verb == janusjson.VerbDestroy:
+		s.destroy(r)
+	default:
+		s.refuse(r, messages.ErrUnknownRequest(text))
+	}
+}
+
+// isCreate tells a create from a request with the verb create that names a session: that one is unknown to Janus.
+func isCreate(m *janusjson.Message, verb janusjson.Verb) bool {
+	session, _ := m.Uint(janusjson.KeySessionID)
+	handle, _ := m.Uint(janusjson.KeyHandleID)
+	return verb == janusjson.VerbCreate && session == 0 && handle == 0
+}
+
+func (s *session) create(r *request) {
+	first, _ := messages.CutRepeat(r.identity)
+	switch {
+	case s.ending != nil || first != s.identity:
+		s.refuse(r, messages.Errorf(messages.CodeSessionConflict, "Session ID already in use"))
+	case s.transport.IsZero():
+		s.begin(r, first)
+	default: // a repeat
+		s.deliver(r.identity, messages.Reply{Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendID(nil, s.id))
+	}
+}
+
+// begin makes the session known: to the store, then to the client.
+func (s *session) begin(r *request, first string) {
+	t, err := messages.ParseTransport(first)
+	if err != nil {
+		s.node.metrics.dropped.WithLabelValues("malformed").Inc()
+		return
+	}
+	s.transport, s.gone = t, false
+	success := messages.Reply{Transaction: slices.Clone(r.Bytes(janusjson.KeyTransaction))}.AppendID(nil, s.id)
+	identity := r.identity
+	s.keep(&s.record, s.stored(), func() { s.deliver(identity, success) })
+	s.node.emit(messages.Event{Type: messages.EventSessionCreated, Session: s.id, Edge: t.Edge.Name})
+}
+
+func (s *session) stored() messages.SessionRecord {
+	return messages.SessionRecord{Epoch: s.epoch(), Identity: s.identity, Created: s.created.UnixMilli()}
+}
+
+// claim moves the session to the connection that asks.
+func (s *session) claim(r *request) {
+	t, err := messages.ParseTransport(r.identity)
+	if err != nil {
+		s.node.metrics.dropped.WithLabelValues("malformed").Inc()
+		return
+	}
+	moved := t != s.transport
+	s.transport, s.gone = t, false
+	s.answer(r, "success")
+	kept := s.kept
+	s.kept, s.keptBytes = nil, 0
+	for _, event := range kept {
+		s.notify(event)
+	}
+	if moved {
+		s.node.emit(messages.Event{Type: messages.EventSessionClaimed, Session: s.id, Edge: t.Edge.Name})
+	}
+}
+
+// lostTransport begins the reclaim time (transport_gone of Janus): it runs from the last request or from the loss,
+// whichever is later (janus-gateway #3643).
+func (s *session) lostTransport() {
+	if s.ending != nil {
+		return
+	}
+	s.transport, s.gone, s.active = messages.Transport{}, true, time.Now()
+	if s.node.ReclaimTimeout == 0 {
+		s.end("transport gone", nil, "")
+		return
+	}
+	s.node.Wheel.Arm(&s.timer, s.limit(), func() { s.node.tell(s.self, sessionDue{}) })
+}
+
+// limit is how long the session may be without a request.
+func (s *session) limit() time.Duration {
+	switch {
+	case s.gone:
+		return s.node.ReclaimTimeout
+	case s.node.SessionTimeout == 0:
+		return forever
+	}
+	return s.node.SessionTimeout
+}
+
+// forever is longer than a process lives.
+const forever = 10 * 365 * 24 * time.Hour
+
+// onDue ends the session if nothing came for too long, else waits for the rest of the time.
+func (s *session) onDue(now time.Time) {
+	if s.ending != nil {
+		return
+	}
+	left := s.limit() - now.Sub(s.active)
+	if s.node.stale() {
+		left = max(left, messages.BeatInterval) // somebody else may own the session
+	}
+	if left > 0 {
+		s.node.Wheel.Arm(&s.timer, left, func() { s.node.tell(s.self, sessionDue{}) })
+		return
+	}
+	why := "reclaim timeout"
+	if !s.gone {
+		why = "timeout"
+		s.notify(messages.AppendNotice(nil, "timeout", s.id, 0, ""))
+	}
+	s.node.emit(messages.Event{Type: messages.EventSessionTimeout, Session: s.id, Reason: why})
+	s.end(why, nil, "")
+}
+
+// handle finds a handle; nil if the session has no such.
+func (s *session) handle(id uint64) *handle {
+	if i, ok := s.find(id); ok {
+		return s.handles[i]
+	}
+	return nil
+}
+
+func (s *session) find(id uint64) (int, bool) {
+	return slices.BinarySearchFunc(s.handles, id, func(h *handle, id uint64) int {
+		switch {
+		case h.id < id:
+			return -1
+		case h.id > id:
+			return 1
+		}
+		return 0
+	})
+}
+
+// crashed answers the request whose handling panicked.
+func (s *session) crashed(_ actor.Context, message any) {
+	if in, ok := message.(*inbound); ok && in.subject.Kind == messages.SessionRequest {
+		r := request{identity: in.msg.Reply}
+		if janusjson.Scan(in.msg.Data, &r.Message) == nil {
+			s.refuse(&r, messages.Errorf(messages.CodeUnknown, "Internal error"))
+		}
+	}
+}
+
+// answer replies with a verb and nothing else.
+func (s *session) answer(r *request, verb string) {
+	s.deliver(r.identity, messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}.Append(nil, verb))
+}
+
+// refuse replies with an error.
+func (s *session) refuse(r *request, e *messages.Error) {
+	s.node.metrics.countError(e.Code)
+	s.deliver(r.identity, messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendError(nil, e))
+}
+
+// deliver sends the answer to a request to the connection that asked. If NATS does not take it, the edge will repeat.
+func (s *session) deliver(identity string, body []byte) {
+	identity, _ = messages.CutRepeat(identity)
+	s.publish(identity, body)
+}
+
+// notify sends an event to the connection that owns the session, or keeps it while there is none.
+func (s *session) notify(event []byte) {
+	if !s.transport.IsZero() {
+		s.publish(s.transport.EventSubject(), event)
+		return
+	}
+	if s.keptBytes+len(event) > maxKeptBytes {
+		s.node.metrics.eventsLost.Inc()
+		return
+	}
+	s.kept, s.keptBytes = append(s.kept, event), s.keptBytes+len(event)
+	s.node.metrics.eventsKept.Inc()
+}
+
+func (s *session) publish(subject string, body []byte) {
+	s.seq++
+	d := messages.Delivery{Partition: s.part.index, Session: s.id, Epoch: s.epoch(), Seq: s.seq}
+	if s.node.Bus.Publish(subject, d.String(), body) != nil {
+		s.node.metrics.dropped.WithLabelValues("disconnected").Inc()
+	}
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+)
+
+const (
+	// sessionBucket holds the records of sessions, <partition>.<session>, and of handles, <partition>.<session>.<handle>.
+	sessionBucket = "januscloud_sessions"
+	// markerTTL is how long the marker of a deleted record stays: longer than any repeat of what was deleted.
+	markerTTL = time.Minute
+	// proofKey is written to prove that this node reaches a majority of JetStream.
+	proofKey = "proof"
+	// loadBatch is how many records one direct get returns at most.
+	loadBatch = 1000
+)
+
+// store writes records to JetStream and reads them back. Writes are plain publishes with a revision as condition, whose
+// acks come to the session's own subject like any other message: no actor ever waits.
+type store struct {
+	bus    *bus.Bus
+	stream string
+	prefix string // of a record's subject
+}
+
+// openStore makes the bucket, or finds it.
+func openStore(ctx context.Context, b *bus.Bus, replicas int, log *slog.Logger) (*store, error) {
+	js, err := jetstream.New(b.Conn())
+	if err != nil {
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	tries := []int{replicas}
+	if replicas == 0 {
+		tries = []int{3, 1}
+	}
+	for {
+		for _, r := range tries {
+			_, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+				Bucket: sessionBucket, Description: "januscloud: records of sessions and handles",
+				History: 1, Replicas: r, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
+			})
+			if err == nil {
+				return &store{bus: b, stream: "KV_" + sessionBucket, prefix: "$KV." + sessionBucket + "."}, nil
+			}
+		}
+		log.Info("waiting for JetStream", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("records: %w (last: %w)", ctx.Err(), err)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+func sessionKey(session uint64) string {
+	return strconv.Itoa(messages.PartitionOf(session)) + "." + strconv.FormatUint(session, 10)
+}
+
+func handleKey(session, handle uint64) string {
+	return sessionKey(session) + "." + strconv.FormatUint(handle, 10)
+}
+
+// put writes a record if its revision is still the given one (0: there is none). The ack goes to the subject ack.
+func (s *store) put(key string, revision uint64, value []byte, ack string) error {
+	return s.bus.PublishHeader(s.prefix+key, ack, nats.Header{
+		jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(revision, 10)},
+	}, value)
+}
+
+// purge deletes a record if its revision is still the given one.
+func (s *store) purge(key string, revision uint64, ack string) error {
+	return s.bus.PublishHeader(s.prefix+key, ack, nats.Header{
+		jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(revision, 10)},
+		"KV-Operation":                      {"PURGE"},
+		jetstream.MsgRollup:                 {jetstream.MsgRollupSubject},
+		jetstream.MsgTTLHeader:              {markerTTL.String()},
+	}, nil)
+}
+
+// get asks for a record; it comes, or a status 404, to the subject answer.
+func (s *store) get(key, answer string) error {
+	return s.bus.Publish("$JS.API.DIRECT.GET."+s.stream+"."+s.prefix+key, answer, nil)
+}
+
+// stored is what JetStream answered to a put, purge or get.
+type stored struct {
+	revision uint64 // of the record now; 0: there is none
+	conflict bool   // the condition did not hold
+	down     bool   // nobody took the write
+	value    []byte // of a get
+}
+
+// readStored reads an answer of JetStream.
+func readStored(m *bus.Msg) stored {
+	if m.NoResponders {
+		return stored{down: true}
+	}
+	if m.Header != nil { // of a get
+		if m.Header.Get("Status") == "404" {
+			return stored{}
+		}
+		n, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+		return stored{revision: n, value: m.Data, down: err != nil}
+	}
+	var ack struct {
+		Seq   uint64 `json:"seq"`
+		Error *struct {
+			ErrCode int `json:"err_code"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(m.Data, &ack) != nil {
+		return stored{down: true}
+	}
+	if ack.Error != nil {
+		conflict := ack.Error.ErrCode == int(jetstream.JSErrCodeStreamWrongLastSequence)
+		return stored{conflict: conflict, down: !conflict}
+	}
+	return stored{revision: ack.Seq}
+}
+
+// prove blocks until JetStream has accepted a write, or ctx ends. JetStream accepts only with a majority of its
+// servers, so of two halves of a cluster that lost each other at most one can prove itself.
+func (s *store) prove(ctx context.Context, node string) error {
+	m, err := s.bus.Request(ctx, s.prefix+proofKey, []byte(node))
+	if err != nil {
+		return fmt.Errorf("records: %w", err)
+	}
+	if a := readStored(m); a.revision == 0 {
+		return errors.New("records: JetStream did not accept a write")
+	}
+	return nil
+}
+
+// rawRecord is a record as it was read: a value, or the marker of a deletion.
+type rawRecord struct {
+	session, handle uint64 // handle 0: the session's own record
+	revision        uint64
+	value           []byte
+	deleted         bool
+}
+
+// load reads all records of the partitions. It blocks until it has them or ctx ends. It reads by direct get, which any
+// replica answers, so that a leader that just died delays nothing.
+func (s *store) load(ctx context.Context, set messages.PartitionSet) ([]rawRecord, error) {
+	if set.Len() > messages.Partitions/4 {
+		return s.loadFilter(ctx, s.prefix+">", set)
+	}
+	var all []rawRecord
+	for p := range set.All() {
+		part, err := s.loadFilter(ctx, s.prefix+strconv.Itoa(p)+".>", set)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part...)
+	}
+	return all, nil
+}
+
+// loadFilter reads the records of one filter, page after page (ADR-31 of NATS: batched direct get).
+func (s *store) loadFilter(ctx context.Context, filter string, set messages.PartitionSet) ([]rawRecord, error) {
+	var all []rawRecord
+	for seq := uint64(1); ; {
+		ask, err := json.Marshal(map[string]any{"batch": loadBatch, "seq": seq, "next_by_subj": filter})
+		if err != nil {
+			return nil, fmt.Errorf("records: %w", err)
+		}
+		page, last, err := s.loadPage(ctx, ask)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page {
+			if set.Has(messages.PartitionOf(r.session)) {
+				all = append(all, r)
+			}
+		}
+		if last == 0 {
+			return all, nil
+		}
+		seq = last + 1
+	}
+}
+
+// loadPage reads one page; last is the last sequence of a page that may have successors, else 0.
+func (s *store) loadPage(ctx context.Context, ask []byte) (page []rawRecord, last uint64, err error) {
+	var failed error
+	err = s.bus.RequestMany(ctx, "$JS.API.DIRECT.GET."+s.stream, ask, func(m *bus.Msg) bool {
+		if m.NoResponders {
+			failed = bus.ErrNoResponders
+			return false
+		}
+		switch status := m.Header.Get("Status"); {
+		case status == "404": // nothing (more)
+			last = 0
+			return false
+		case status == "204": // end of batch
+			if pending := m.Header.Get("Nats-Num-Pending"); pending == "" || pending == "0" {
+				last = 0
+			}
+			return false
+		case status != "":
+			failed = fmt.Errorf("direct get: %s %s", status, m.Header.Get("Description"))
+			return false
+		}
+		if m.Header.Get(jetstream.SubjectHeader) == s.prefix+proofKey {
+			return true
+		}
+		r, err := s.parseRecord(m)
+		if err != nil {
+			failed = err
+			return false
+		}
+		page, last = append(page, r), r.revision
+		return true
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, 0, fmt.Errorf("records: %w", err)
+	}
+	return page, last, nil
+}
+
+func (s *store) parseRecord(m *bus.Msg) (rawRecord, error) {
+	key, _ := strings.CutPrefix(m.Header.Get(jetstream.SubjectHeader), s.prefix)
+	_, ids, _ := strings.Cut(key, ".")
+	session, handle, _ := strings.Cut(ids, ".")
+	r := rawRecord{value: m.Data, deleted: m.Header.Get("KV-Operation") != ""}
+	var errs [3]error
+	r.session, errs[0] = strconv.ParseUint(session, 10, 64)
+	if handle != "" {
+		r.handle, errs[1] = strconv.ParseUint(handle, 10, 64)
+	}
+	r.revision, errs[2] = strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err := errors.Join(errs[:]...); err != nil {
+		return r, fmt.Errorf("key %q: %w", key, err)
+	}
+	return r, nil
+}

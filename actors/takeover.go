@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/roster"
+	"github.com/januscloud/januscloud/messages/wheel"
+)
+
+const (
+	// askTime is how long a new owner waits for the ends to answer before it serves.
+	askTime = 300 * time.Millisecond
+	// readTime is how long records are tried to be read; until then unknown sessions are held.
+	readTime = 20 * time.Second
+	// readRetry is the time between two tries.
+	readRetry = 250 * time.Millisecond
+)
+
+// takeover finds out what is in partitions that were just taken: media servers know the bound handles, edges the
+// transports, records the rest. It belongs to the keeper.
+type takeover struct {
+	id       string
+	set      messages.PartitionSet
+	epoch    messages.Epoch
+	started  time.Time
+	waiting  map[messages.Member]bool // ends that did not answer yet
+	answered map[messages.Member]bool // media servers that did
+	read     bool                     // the records are read
+	served   bool                     // the partitions serve; only the records are late
+	found    map[uint64]*found
+	timer    wheel.Timer
+	cancel   context.CancelFunc
+}
+
+// found is what was found out about one session.
+type found struct {
+	id       uint64
+	record   *messages.SessionRecord
+	revision uint64
+	handles  map[uint64]*foundHandle
+	owner    messages.Transport
+	ownedAt  int64
+	servers  []messages.Member
+}
+
+// foundHandle is what was found out about one handle.
+type foundHandle struct {
+	record   *messages.HandleRecord
+	revision uint64
+	server   messages.Member // that maps it
+	held     messages.HoldingHandle
+}
+
+type (
+	recordsRead struct {
+		id      string
+		records []rawRecord
+		err     error
+	}
+	takeoverDue     struct{ id string }
+	loadedPartition struct {
+		epoch    messages.Epoch
+		sessions []*found
+		answered map[messages.Member]bool // media servers that told what they hold
+		complete bool                     // the records were read
+	}
+)
+
+// begin asks the ends and reads the records.
+func (k *keeper) begin(set messages.PartitionSet, epoch messages.Epoch, v *roster.View) {
+	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	t := &takeover{
+		id: strconv.FormatUint(epoch.Number, 36) + "-" + strconv.Itoa(len(k.takeovers)), set: set, epoch: epoch, started: time.Now(),
+		waiting: map[messages.Member]bool{}, answered: map[messages.Member]bool{}, found: map[uint64]*found{}, cancel: cancel,
+	}
+	k.takeovers[t.id] = t
+	ask, err := json.Marshal(messages.Ask{Node: k.node.member, Epoch: epoch, Partitions: set})
+	if err != nil {
+		k.node.Log.Error("ask does not marshal", "error", err)
+	}
+	for _, subject := range k.ends(v, t) {
+		if err := k.node.Bus.Publish(subject, messages.NodeAnswer(k.node.member, t.id), ask); err != nil {
+			k.node.Log.Warn("end not asked", "subject", subject, "error", err)
+		}
+	}
+	go k.read(ctx, t.id, set)
+	id := t.id
+	k.node.Wheel.Arm(&t.timer, askTime, func() { k.node.tell(k.self, takeoverDue{id}) })
+}
+
+// ends are the subjects of the live media servers and edges.
+func (k *keeper) ends(v *roster.View, t *takeover) []string {
+	var subjects []string
+	for _, p := range v.Media() {
+		if !p.Silent {
+			t.waiting[p.Beat.Member] = true
+			subjects = append(subjects, messages.MediaAsk(p.Beat.Member))
+		}
+	}
+	for _, p := range v.Edges() {
+		if !p.Silent {
+			t.waiting[p.Beat.Member] = true
+			subjects = append(subjects, messages.EdgeAsk(p.Beat.Member))
+		}
+	}
+	return subjects
+}
+
+// read reads the records, again and again while JetStream does not answer.
+func (k *keeper) read(ctx context.Context, id string, set messages.PartitionSet) {
+	for {
+		records, err := k.node.store.load(ctx, set)
+		if err == nil || ctx.Err() != nil {
+			k.node.tell(k.self, recordsRead{id, records, err})
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(readRetry):
+		}
+	}
+}
+
+// onAnswer takes one message of an end's answer.
+func (k *keeper) onAnswer(id string, data []byte) {
+	t, ok := k.takeovers[id]
+	if !ok {
+		return // it came too late
+	}
+	var h messages.Holding
+	if err := json.Unmarshal(data, &h); err != nil {
+		k.node.Log.Warn("answer not understood", "error", err)
+		return
+	}
+	for _, s := range h.Sessions {
+		if t.set.Has(messages.PartitionOf(s.Session)) {
+			t.at(s.Session).merge(h.From, s)
+		}
+	}
+	if h.Last {
+		delete(t.waiting, h.From)
+		t.answered[h.From] = h.Role == messages.RoleMedia
+		k.maybeServe(t)
+	}
+}
+
+func (t *takeover) at(session uint64) *found {
+	f := t.found[session]
+	if f == nil {
+		f = &found{id: session, handles: map[uint64]*foundHandle{}}
+		t.found[session] = f
+	}
+	return f
+}
+
+func (f *found) handle(id uint64) *foundHandle {
+	h := f.handles[id]
+	if h == nil {
+		h = &foundHandle{}
+		f.handles[id] = h
+	}
+	return h
+}
+
+// merge adds what an end knows of the session.
+func (f *found) merge(from messages.Member, s messages.HoldingSession) {
+	if len(s.Connections) == 0 {
+		f.servers = append(f.servers, from)
+	}
+	for _, held := range s.Handles {
+		h := f.handle(held.Handle)
+		h.server, h.held = from, held
+	}
+	for _, c := range s.Connections {
+		if c.Owner > f.ownedAt {
+			f.owner, f.ownedAt = messages.Transport{Edge: from, Connection: c.Connection}, c.Owner
+		}
+	}
+}
+
+// onRecords takes the records in.
+func (k *keeper) onRecords(m recordsRead) {
+	t, ok := k.takeovers[m.id]
+	if !ok {
+		return
+	}
+	if m.err != nil {
+		k.node.Log.Error("records could not be read: sessions that no media server or edge knows are lost to this owner",
+			"partitions", t.set.String(), "error", m.err)
+	}
+	for _, r := range m.records {
+		k.addRecord(t, r)
+	}
+	t.read = true
+	if t.served {
+		k.finish(t)
+		return
+	}
+	k.maybeServe(t)
+}
+
+func (k *keeper) addRecord(t *takeover, r rawRecord) {
+	if r.deleted {
+		return
+	}
+	f := t.at(r.session)
+	var err error
+	if r.handle == 0 {
+		f.revision, f.record = r.revision, &messages.SessionRecord{}
+		err = json.Unmarshal(r.value, f.record)
+	} else {
+		h := f.handle(r.handle)
+		h.revision, h.record = r.revision, &messages.HandleRecord{}
+		err = json.Unmarshal(r.value, h.record)
+	}
+	if err != nil {
+		k.node.Log.Error("record not understood", "session", r.session, "handle", r.handle, "error", err)
+	}
+}
+
+// maybeServe serves when everything is known.
+func (k *keeper) maybeServe(t *takeover) {
+	if len(t.waiting) == 0 && t.read {
+		k.finish(t)
+	}
+}
+
+// onTakeoverDue serves with what is known: whoever did not answer by now is dying or far away.
+func (k *keeper) onTakeoverDue(m takeoverDue) {
+	t, ok := k.takeovers[m.id]
+	if !ok || t.served {
+		return
+	}
+	k.node.Log.Warn("taking over without all answers", "partitions", t.set.Len(), "missing", len(t.waiting), "records", t.read)
+	if t.read {
+		k.finish(t)
+		return
+	}
+	t.served = true
+	k.hand(t, false)
+}
+
+// finish hands the partitions what was found and ends the takeover.
+func (k *keeper) finish(t *takeover) {
+	t.cancel()
+	k.node.Wheel.Disarm(&t.timer)
+	delete(k.takeovers, t.id)
+	k.hand(t, true)
+	k.node.metrics.takeover.Observe(time.Since(t.started).Seconds())
+	k.node.Log.Info("partitions served", "count", t.set.Len(), "sessions", len(t.found), "after", time.Since(t.started))
+	k.review()
+}
+
+func (k *keeper) hand(t *takeover, complete bool) {
+	byPartition := map[int][]*found{}
+	for _, f := range t.found {
+		p := messages.PartitionOf(f.id)
+		byPartition[p] = append(byPartition[p], f)
+	}
+	for p := range t.set.All() {
+		if k.owned[p] != t.epoch {
+			continue // lost, or raised, in the meantime
+		}
+		k.node.tell(k.parts[p], loadedPartition{epoch: t.epoch, sessions: byPartition[p], answered: t.answered, complete: complete})
+	}
+}
