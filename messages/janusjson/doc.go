@@ -21,7 +21,12 @@
 //     plain form. What jansson refuses yields a [SyntaxError] with jansson's own
 //     words and position, so that the reply equals that of a Janus.
 //
+// So an edge tries Scan on whatever comes in. On an error it asks Decode (a
+// WebSocket message) or DecodeOne (an HTTP body), scans what these return, or
+// answers with the reason of their error. Everything behind the edge scans, and
+// treats an error as a fault of its peer.
+//
 // What jansson accepts and refuses was read in its src/load.c and src/utf.c
 // (2.14 and later are alike) and is held to by a corpus that the real library
-// produced, in testdata.
+// wrote, and by what a real Janus answered, both in testdata.
 package janusjson

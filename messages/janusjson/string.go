@@ -41,7 +41,7 @@ func skipString(b []byte, i int) int {
 		}
 		switch c := b[i]; {
 		case c == '\\':
-			if i = skipEscape(b, i); i < 0 {
+			if i = skipEscapes(b, i); i < 0 {
 				return -1
 			}
 		case c == '"':
@@ -58,23 +58,37 @@ func skipString(b []byte, i int) int {
 	}
 }
 
-// skipEscape returns the index behind the escape at b[i], -1 when jansson would
-// refuse it. A surrogate pair counts as one escape.
-func skipEscape(b []byte, i int) int {
-	if i+1 >= len(b) {
-		return -1
-	}
-	switch b[i+1] {
-	case 'n', 'r', 't', '"', '\\', '/', 'b', 'f':
-		return i + 2
-	case 'u':
+// skipEscapes returns the index behind the run of escapes that begins at b[i], -1
+// when jansson would refuse one. Line ends in an SDP are two in a row.
+func skipEscapes(b []byte, i int) int {
+	for i < len(b) && b[i] == '\\' {
+		if i+1 < len(b) && isShortEscape(b[i+1]) {
+			i += 2
+			continue
+		}
 		_, size := unicodeEscape(b[i:])
 		if size == 0 {
 			return -1
 		}
-		return i + size
+		i += size
 	}
-	return -1
+	return i
+}
+
+// isShortEscape reports whether a backslash and c are an escape by themselves. The
+// letters are looked up as bits: a switch would be a chain of branches.
+func isShortEscape(c byte) bool {
+	const (
+		low  = 1<<'"' | 1<<'/'
+		high = 1<<('\\'-64) | 1<<('b'-64) | 1<<('f'-64) | 1<<('n'-64) | 1<<('r'-64) | 1<<('t'-64)
+	)
+	switch c / 64 {
+	case 0:
+		return uint64(low)>>c&1 != 0
+	case 1:
+		return uint64(high)>>(c-64)&1 != 0
+	}
+	return false
 }
 
 // unicodeEscape reads \uXXXX, or two of them when they are a surrogate pair, at

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func differ(oracle *jansson, random *rand.Rand, deadline time.Time) error {
 			}
 		}
 		if n%100000 == 0 {
-			fmt.Println(n)
+			fmt.Fprintln(os.Stderr, n, "inputs agree")
 		}
 	}
 	return nil

@@ -5,7 +5,8 @@
 //	go run ./messages/janusjson/testdata/oracle -oracle /tmp/oracle >corpus.txt
 //
 // With -compare it invents inputs for that long instead, and reports where the
-// package and jansson differ.
+// package and jansson differ. With -ws and -http it asks a running Janus 1.1.2
+// instead, and writes janus-1.1.2.txt.
 package main
 
 import (
@@ -14,7 +15,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -23,23 +23,35 @@ import (
 )
 
 func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
 	path := flag.String("oracle", "", "binary built from oracle.c")
 	compare := flag.Duration("compare", 0, "compare on invented inputs for that long")
+	wsURL := flag.String("ws", "", "compare with the Janus 1.1.2 at this URL")
+	httpURL := flag.String("http", "", "the same Janus over HTTP")
 	seed := flag.Uint64("seed", 1, "seed of the invented inputs")
 	flag.Parse()
+	random := rand.New(rand.NewPCG(*seed, 2))
+	if *wsURL != "" {
+		g, err := dial(*wsURL, *httpURL)
+		if err != nil {
+			return err
+		}
+		return g.converse(inputs(random), os.Stdout)
+	}
 	oracle, err := start(*path)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	random := rand.New(rand.NewPCG(*seed, 2))
 	if *compare > 0 {
-		err = differ(oracle, random, time.Now().Add(*compare))
-	} else {
-		err = corpus(oracle, random, os.Stdout)
+		return differ(oracle, random, time.Now().Add(*compare))
 	}
-	if err != nil {
-		log.Fatal(err)
-	}
+	return corpus(oracle, random, os.Stdout)
 }
 
 // jansson is the running oracle.
