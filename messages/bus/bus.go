@@ -22,11 +22,13 @@
 // # What cannot block
 //
 // Publish never waits for the network. NATS's client writes to its socket under the lock
-// that every publisher needs, and connects under it too, so a server that is frozen, or
-// accepts and says nothing, would stop them all for as long as the write or the connect
-// time-out (one minute, two seconds by default). The bus therefore gives it connections
-// whose Write never waits (see wire), and asks its own flag, never the client, whether
-// there is a connection.
+// that every publisher needs, and connects under it too, so a server that is frozen would
+// stop them all for as long as the time-out of the write or the connect (one minute, two
+// seconds by default). The bus therefore gives it connections whose Write never waits (see
+// wire) and that have been made elsewhere (see dialer), and asks its own flag, never the
+// client, whether there is one. What is left is a publisher that found the flag up just
+// before the connection was lost: it waits 20 ms at most, unless the next server too
+// freezes, in the round trip between its greeting and its first answer: one second.
 package bus
 
 import (
@@ -122,6 +124,7 @@ type Bus struct {
 	directOff bool
 	laneSize  int
 	nc        *nats.Conn
+	dialer    *dialer // nil for an embedded server
 	link      link
 	lanes     []*lane
 	running   sync.WaitGroup // lanes
@@ -217,6 +220,9 @@ func (b *Bus) dial(ctx context.Context, opts nats.Options) error {
 			if r := <-dialed; r.nc != nil {
 				r.nc.Close()
 			}
+			if b.dialer != nil {
+				b.dialer.close()
+			}
 		}()
 		return fmt.Errorf("bus: connect: %w", context.Cause(ctx))
 	}
@@ -233,8 +239,8 @@ func (b *Bus) Connected() bool { return b.link.up.Load() }
 func (b *Bus) OnState(f func(connected bool)) { b.link.watch(f) }
 
 // Conn is the connection itself, for JetStream's client. It may wait where the bus does
-// not: its methods take a lock that is held while a reconnect tries one server (one second
-// at most). It must not be closed.
+// not: its methods take a lock that is held while a reconnect speaks with a server, one
+// second at most if that falls silent in between. It must not be closed.
 func (b *Bus) Conn() *nats.Conn { return b.nc }
 
 // closeFlush bounds how long Close waits for the server to take what was published.
@@ -253,6 +259,9 @@ func (b *Bus) Close() {
 		_ = b.nc.FlushTimeout(closeFlush)
 	}
 	b.nc.Close()
+	if b.dialer != nil {
+		b.dialer.close()
+	}
 	b.link.up.Store(false)
 	for _, l := range b.lanes {
 		close(l.queue) // safe: a closed client delivers no more

@@ -58,7 +58,15 @@ func (b *Bus) options(o Options) (nats.Options, error) {
 	if n.CustomDialer == nil {
 		n.CustomDialer = &net.Dialer{Timeout: n.Timeout}
 	}
-	n.CustomDialer = dialer{b, n.CustomDialer}
+	b.dialer = &dialer{
+		next:     n.CustomDialer,
+		timeout:  n.Timeout,
+		greeted:  serverSpeaksFirst(&n),
+		hurried:  func() bool { return b.link.connects.Load() > 0 },
+		newWire:  b.wire,
+		attempts: make(map[string]*attempt),
+	}
+	n.CustomDialer = b.dialer
 	return n, nil
 }
 
@@ -69,27 +77,6 @@ func retryDelay(round int) time.Duration {
 		return 0
 	}
 	return retryWait/2 + rand.N(retryWait)
-}
-
-// dialer makes wires of what another dialer connects.
-type dialer struct {
-	bus  *Bus
-	next nats.CustomDialer
-}
-
-// Dial connects to one server.
-func (d dialer) Dial(network, address string) (net.Conn, error) {
-	c, err := d.next.Dial(network, address)
-	if err != nil {
-		return nil, err
-	}
-	return d.bus.wire(c), nil
-}
-
-// SkipTLSHandshake passes on what the other dialer says: whether it has done that.
-func (d dialer) SkipTLSHandshake() bool {
-	s, ok := d.next.(interface{ SkipTLSHandshake() bool })
-	return ok && s.SkipTLSHandshake()
 }
 
 // pipes makes wires of the pipes into an embedded server.
@@ -104,11 +91,13 @@ func (p pipes) InProcessConn() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.bus.wire(c), nil
+	return p.bus.wire(c, nil), nil
 }
 
-func (b *Bus) wire(c net.Conn) net.Conn {
+// wire makes the connection of the present attempt; greeting is what was read of it.
+func (b *Bus) wire(c net.Conn, greeting []byte) net.Conn {
 	w := newWire(c, b.link.down)
+	w.greeting = greeting
 	b.link.adopt(w)
 	return w
 }

@@ -29,7 +29,7 @@ type Subscription struct {
 // refused with ErrOwned; between processes it is the callers' business that there is one.
 //
 // Own works without a connection, and survives losing it; while a reconnect is under way it
-// may wait for the end of one attempt (one second at most).
+// may wait as long as that speaks with a server (see Conn).
 func (b *Bus) Own(prefix string, lane int, h Handler) (*Subscription, error) {
 	if !plainPrefix(prefix) {
 		return nil, fmt.Errorf("%w: %q is not a prefix of three tokens", ErrBadSubject, prefix)

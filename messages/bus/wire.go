@@ -32,8 +32,9 @@ var errBacklog = errors.New("bus: NATS server does not keep up")
 // own to take anything, so its writes all go that way.
 type wire struct {
 	net.Conn
-	raw    syscall.RawConn // nil for a pipe
-	onDown func(*wire)     // called once, when the connection ends from our side
+	raw      syscall.RawConn // nil for a pipe
+	onDown   func(*wire)     // called once, when the connection ends from our side
+	greeting []byte          // read already, for the first reads; used by one reader at a time
 
 	mu       sync.Mutex // held for one non-blocking system call, or a copy
 	closed   bool
@@ -61,6 +62,16 @@ func newWire(c net.Conn, onDown func(*wire)) *wire {
 		return true // whatever came out: the runtime is not to wait
 	}
 	return w
+}
+
+// Read reads, first of all what had been read before.
+func (w *wire) Read(p []byte) (int, error) {
+	if len(w.greeting) == 0 {
+		return w.Conn.Read(p)
+	}
+	n := copy(p, w.greeting)
+	w.greeting = w.greeting[n:]
+	return n, nil
 }
 
 // Write takes all of p, at once, or ends the connection.
