@@ -120,6 +120,7 @@ type peer struct {
 // Roster hears heartbeats. Make one with Start.
 type Roster struct {
 	bus     *bus.Bus
+	online  func() bool // whether the bus is connected
 	log     *slog.Logger
 	view    atomic.Pointer[View]
 	beats   chan messages.Beat
@@ -142,17 +143,8 @@ type Roster struct {
 
 // Start begins to listen. One roster serves all roles of a process.
 func Start(ctx context.Context, o Options) (*Roster, error) {
-	r := &Roster{
-		bus: o.Bus, log: o.Log,
-		beats:    make(chan messages.Beat, beatQueue),
-		suspect:  make(chan messages.Member, beatQueue),
-		done:     make(chan struct{}),
-		watchers: map[int]func(*View){},
-		peers:    map[peerKey]*peer{},
-		owners:   &[messages.Partitions]Owner{},
-		metrics:  newMetrics(o.Registry),
-	}
-	r.view.Store(&View{owners: r.owners})
+	r := newRoster(o)
+	r.bus, r.online = o.Bus, o.Bus.Connected
 	for pattern, handle := range map[string]bus.Handler{messages.Heartbeats: r.onBeat, messages.Suspicions: r.onSuspicion} {
 		sub, err := o.Bus.Listen(pattern, 0, handle)
 		if err != nil {
@@ -164,6 +156,21 @@ func Start(ctx context.Context, o Options) (*Roster, error) {
 	ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go r.run(ctx)
 	return r, nil
+}
+
+func newRoster(o Options) *Roster {
+	r := &Roster{
+		log:   o.Log,
+		beats:    make(chan messages.Beat, beatQueue),
+		suspect:  make(chan messages.Member, beatQueue),
+		done:     make(chan struct{}),
+		watchers: map[int]func(*View){},
+		peers:    map[peerKey]*peer{},
+		owners:   &[messages.Partitions]Owner{},
+		metrics:  newMetrics(o.Registry),
+	}
+	r.view.Store(&View{owners: r.owners})
+	return r
 }
 
 // Stop ends the roster; its last view stays readable.
@@ -232,7 +239,7 @@ func (r *Roster) run(ctx context.Context) {
 	defer close(r.done)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	r.lastTick, r.connected = time.Now(), r.bus.Connected()
+	r.lastTick, r.connected = time.Now(), r.online()
 	for {
 		var changed bool
 		select {

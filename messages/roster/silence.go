@@ -119,7 +119,7 @@ func (r *Roster) count(now time.Time) bool {
 	late := now.Sub(r.lastTick) > 2*tick
 	r.lastTick = now
 	was := r.connected
-	r.connected = r.bus.Connected()
+	r.connected = r.online()
 	if late || !r.connected || !was {
 		for _, p := range r.peers {
 			p.missed = 0

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package roster
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+)
+
+// listener is a roster that is fed by hand, on a clock of its own.
+type listener struct {
+	*Roster
+	now       time.Time
+	connected bool
+}
+
+func newListener() *listener {
+	l := &listener{Roster: newRoster(Options{Log: slog.New(slog.DiscardHandler)}), now: time.Unix(1, 0), connected: true}
+	l.online = func() bool { return l.connected }
+	l.lastTick, l.Roster.connected = l.now, true
+	return l
+}
+
+// pass lets ticks pass during which the given members beat.
+func (l *listener) pass(ticks int, beating ...messages.Beat) {
+	for i := range ticks {
+		l.now = l.now.Add(tick)
+		if i%2 == 0 {
+			for _, b := range beating {
+				l.hear(b, l.now)
+			}
+		}
+		l.count(l.now)
+	}
+	l.publish()
+}
+
+func node(name string, epoch uint64, partitions ...int) messages.Beat {
+	var set messages.PartitionSet
+	for _, p := range partitions {
+		set.Add(p)
+	}
+	return messages.Beat{
+		Role: messages.RoleSession, Member: messages.Member{Name: name, Inc: "1"}, State: messages.StateReady,
+		Session: &messages.SessionBeat{Owned: []messages.OwnedRange{{Epoch: messages.Epoch{Number: epoch, Node: name}, Partitions: set}}},
+	}
+}
+
+func (l *listener) expect(t *testing.T, name string, silent bool) {
+	t.Helper()
+	p, ok := l.View().Find(messages.RoleSession, name)
+	if !ok || p.Silent != silent {
+		t.Errorf("%s: known %v, silent %v; want silent %v", name, ok, p.Silent, silent)
+	}
+}
+
+// Three missed beats make a member silent, and one beat brings it back.
+func TestSilence(t *testing.T) {
+	l := newListener()
+	a, b := node("a", 1, 0, 1), node("b", 1, 2)
+	l.pass(4, a, b)
+	l.pass(silentTicks-2, a)
+	l.expect(t, "b", false)
+	l.pass(2, a)
+	l.expect(t, "b", true)
+	if o, ok := l.View().Owner(2); !ok || !o.Silent {
+		t.Errorf("what the silent one owns: %+v, %v", o, ok)
+	}
+	if o, _ := l.View().Owner(0); o.Silent {
+		t.Error("the living one's partitions are marked silent")
+	}
+	l.pass(2, a, b)
+	l.expect(t, "b", false)
+	if o, _ := l.View().Owner(2); o.Silent {
+		t.Error("a node that is heard again is still marked silent")
+	}
+}
+
+// A listener that was frozen or cut off hears nobody; it must not hold the living for dead.
+func TestSilenceOfTheListener(t *testing.T) {
+	for name, gap := range map[string]func(*listener){
+		"frozen":  func(l *listener) { l.now = l.now.Add(time.Minute) },
+		"cut off": func(l *listener) { l.connected = false; l.pass(100); l.connected = true },
+	} {
+		l := newListener()
+		a := node("a", 1, 0)
+		l.pass(2, a)
+		l.pass(silentTicks - 2)
+		gap(l)
+		l.pass(silentTicks - 1)
+		l.expect(t, "a", false)
+		l.pass(2)
+		l.expect(t, "a", true)
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+}
+
+// A suspicion halves the patience, and proves nothing alone.
+func TestSuspicion(t *testing.T) {
+	l := newListener()
+	a := node("a", 1, 0)
+	l.pass(2, a)
+	for _, p := range l.peers {
+		p.suspected = true
+	}
+	l.pass(1)
+	l.expect(t, "a", false)
+	l.pass(2)
+	l.expect(t, "a", true)
+}
+
+// The highest epoch owns, whoever says what later; a new incarnation owns nothing by its predecessor's word.
+func TestOwners(t *testing.T) {
+	l := newListener()
+	l.pass(2, node("a", 5, 7), node("b", 6, 7))
+	l.pass(2, node("b", 6, 7), node("a", 5, 7))
+	if o, _ := l.View().Owner(7); o.Node.Name != "b" {
+		t.Errorf("the owner is %v, want the one with the higher epoch", o)
+	}
+	again := node("b", 1)
+	again.Member.Inc = "2"
+	l.pass(2, again)
+	if o, _ := l.View().Owner(7); !o.Silent || o.Node.Inc != "1" {
+		t.Errorf("after a restart: %+v", o)
+	}
+	l.pass(2, node("b", 9, 7))
+	if o, _ := l.View().Owner(7); o.Epoch.Number != 6 {
+		t.Error("the last words of the old incarnation were taken")
+	}
+}
+
+// Who leaves in order is gone at once, who is silent is forgotten after a minute.
+func TestLeaving(t *testing.T) {
+	l := newListener()
+	a, b := node("a", 1, 0), node("b", 1, 1)
+	l.pass(2, a, b)
+	b.State = messages.StateLeaving
+	l.pass(2, a, b)
+	if _, ok := l.View().Find(messages.RoleSession, "b"); ok {
+		t.Error("who left is still known")
+	}
+	if o, ok := l.View().Owner(1); !ok || !o.Silent {
+		t.Errorf("what the leaver owned: %+v, %v", o, ok)
+	}
+	if !l.View().Majority() {
+		t.Error("who left counts for the majority")
+	}
+	l.pass(forgetTicks + 2)
+	if len(l.View().Nodes()) != 0 {
+		t.Error("the silent one was not forgotten")
+	}
+}
+
+// Half of the known nodes is no majority.
+func TestMajority(t *testing.T) {
+	l := newListener()
+	a, b, c := node("a", 1), node("b", 1), node("c", 1)
+	l.pass(2, a, b, c)
+	l.pass(silentTicks+1, a, b)
+	if !l.View().Majority() {
+		t.Error("two of three are a majority")
+	}
+	l.pass(silentTicks+1, a)
+	if l.View().Majority() {
+		t.Error("one of three is no majority")
+	}
+}
