@@ -160,7 +160,7 @@ func Start(ctx context.Context, o Options) (*Roster, error) {
 
 func newRoster(o Options) *Roster {
 	r := &Roster{
-		log:   o.Log,
+		log:      o.Log,
 		beats:    make(chan messages.Beat, beatQueue),
 		suspect:  make(chan messages.Member, beatQueue),
 		done:     make(chan struct{}),

@@ -61,7 +61,7 @@ func (l *listener) expect(t *testing.T, name string, silent bool) {
 func TestSilence(t *testing.T) {
 	l := newListener()
 	a, b := node("a", 1, 0, 1), node("b", 1, 2)
-	l.pass(4, a, b)
+	l.pass(3, a, b)
 	l.pass(silentTicks-2, a)
 	l.expect(t, "b", false)
 	l.pass(2, a)
@@ -87,7 +87,7 @@ func TestSilenceOfTheListener(t *testing.T) {
 	} {
 		l := newListener()
 		a := node("a", 1, 0)
-		l.pass(2, a)
+		l.pass(1, a)
 		l.pass(silentTicks - 2)
 		gap(l)
 		l.pass(silentTicks - 1)
@@ -104,7 +104,7 @@ func TestSilenceOfTheListener(t *testing.T) {
 func TestSuspicion(t *testing.T) {
 	l := newListener()
 	a := node("a", 1, 0)
-	l.pass(2, a)
+	l.pass(1, a)
 	for _, p := range l.peers {
 		p.suspected = true
 	}
