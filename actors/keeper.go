@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,8 +53,8 @@ type keeper struct {
 	offered   map[int]time.Time                         // since when
 	edges     map[messages.Member]bool                  // heard
 
-	heirs      *heirs
-	candidates string // that heirs was computed for
+	heirs  *heirs
+	takers []string // that heirs was computed for
 
 	proving bool
 	proven  time.Time
@@ -128,8 +129,8 @@ func (k *keeper) review() {
 	if k.node.stale() || !k.join() {
 		return
 	}
-	if names := takers(v); strings.Join(names, " ") != k.candidates || k.heirs == nil {
-		k.candidates, k.heirs = strings.Join(names, " "), heirsOf(names)
+	if names := takers(v); k.heirs == nil || !slices.Equal(names, k.takers) {
+		k.takers, k.heirs = names, heirsOf(names)
 	}
 	k.claim(v)
 	k.offer(v)
@@ -178,9 +179,9 @@ func (k *keeper) claim(v *roster.View) {
 	k.takeAll(set, "")
 }
 
-// serve tells Start that the node is up: everything that falls to it is taken and loaded.
+// serve tells Start that the node is up: it is known to take part, and everything that falls to it is taken and loaded.
 func (k *keeper) serve() {
-	if k.joined != nil && len(k.takeovers) == 0 {
+	if k.joined != nil && len(k.takeovers) == 0 && slices.Contains(k.takers, k.node.Name) {
 		close(k.joined)
 		k.joined = nil
 	}

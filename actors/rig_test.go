@@ -171,16 +171,44 @@ func (k *client) ask(session uint64, body string, args ...any) map[string]any {
 	return k.reply(session, identity, fmt.Sprintf(body, args...))
 }
 
+// reply awaits the reply to a request and repeats the request, as an edge does, after a 503 and every half second: a
+// node that was kept from running does not answer.
 func (k *client) reply(session uint64, identity, body string) map[string]any {
 	k.t.Helper()
+	published := time.Now()
 	for {
-		got := k.await("a reply to "+body, func(d delivered) bool { return d.subject == identity || d.subject == identity+".r" })
-		if got.body["503"] == nil {
+		var got delivered
+		waitFor(k.t, func() string {
+			var ok bool
+			got, ok = k.take(func(d delivered) bool { return d.subject == identity || d.subject == identity+".r" })
+			if ok || time.Since(published) > 500*time.Millisecond {
+				return ""
+			}
+			return "no reply to " + body
+		})
+		if got.body != nil && got.body["503"] == nil {
 			return got.body
 		}
 		<-time.After(20 * time.Millisecond)
+		published = time.Now()
 		k.publish(session, identity+".r", body)
+		if k.t.Context().Err() != nil {
+			k.t.Fatalf("no reply to %s", body)
+		}
 	}
+}
+
+// take takes a delivery out of the inbox.
+func (k *client) take(match func(delivered) bool) (delivered, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, d := range k.inbox {
+		if match(d) {
+			k.inbox = append(k.inbox[:i:i], k.inbox[i+1:]...)
+			return d, true
+		}
+	}
+	return delivered{}, false
 }
 
 func (k *client) event(what string) map[string]any {
@@ -193,16 +221,11 @@ func (k *client) await(what string, match func(delivered) bool) delivered {
 	k.t.Helper()
 	var found delivered
 	waitFor(k.t, func() string {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		for i, d := range k.inbox {
-			if match(d) {
-				found = d
-				k.inbox = append(k.inbox[:i:i], k.inbox[i+1:]...)
-				return ""
-			}
+		var ok bool
+		if found, ok = k.take(match); ok {
+			return ""
 		}
-		return fmt.Sprintf("no %s among %v", what, k.inbox)
+		return "no " + what
 	})
 	return found
 }

@@ -322,3 +322,35 @@ func TestNewcomer(t *testing.T) {
 		}
 	}
 }
+
+// A burst of attaches spreads over the servers, though their heartbeats have not counted any of them yet.
+func TestBurstSpreads(t *testing.T) {
+	c := newCluster(t)
+	a, b, edge := c.server("janus-a"), c.server("janus-b"), c.client()
+	waitServers(t, c.node("node-a", nil), 2)
+	id := edge.create()
+	for range 40 {
+		h := edge.attach(id)
+		edge.ask(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, h)
+	}
+	if a.handles() < 12 || b.handles() < 12 {
+		t.Errorf("%d and %d handles", a.handles(), b.handles())
+	}
+}
+
+// An owner whose epoch a media server refuses, though nobody else owns the partition, goes on with a greater one.
+func TestRefusedEpoch(t *testing.T) {
+	c := newCluster(t)
+	media, edge := c.server("janus-a"), c.client()
+	n := c.node("node-a", nil)
+	waitServers(t, n, 1)
+	id := edge.create()
+	h := edge.attach(id)
+	media.mu.Lock()
+	media.refuse = messages.Epoch{Number: uint64(time.Now().Add(time.Hour).UnixMilli()), Node: "node-z"}
+	media.mu.Unlock()
+	body := fmt.Sprintf(`{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, h)
+	if got := edge.ask(id, "%s", body); got["janus"] != "ack" {
+		t.Fatalf("message: %v", got)
+	}
+}
