@@ -48,11 +48,17 @@ func (s *session) onPlaced(p placed) {
 	h.tried = append(h.tried, p.server)
 	h.attempt++
 	s.touch(p.server)
-	to := messages.MediaSubject{Server: p.server, Partition: s.part.index, Epoch: s.epoch(), Session: s.id, Handle: h.id}
 	due := bindDue{h.id, h.attempt}
 	s.node.Wheel.Arm(&h.timer, bindWait, func() { s.node.tell(s.self, due) })
-	if s.node.Bus.Publish(to.String(), s.ownIdentity(h.id, h.attempt), h.request) != nil {
-		s.node.metrics.dropped.WithLabelValues("disconnected").Inc() // bindDue will try again
+	s.passOn(h, s.ownIdentity(h.id, h.attempt), h.request)
+}
+
+// askAgain repeats, with a raised epoch, what media servers refused for the old one. Edges repeat the rest.
+func (s *session) askAgain() {
+	for _, h := range s.handles {
+		if h.state == binding {
+			s.passOn(h, s.ownIdentity(h.id, h.attempt), h.request)
+		}
 	}
 }
 

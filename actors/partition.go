@@ -93,6 +93,7 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.node.tell(p.node.keeper, partitionRefused{p.index, m.epoch})
 	case raise:
 		p.epoch = m.epoch
+		p.broadcast(m)
 	case deposed:
 		p.leave()
 	case yieldIfEmpty:

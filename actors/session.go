@@ -104,6 +104,8 @@ func (s *session) Receive(ctx actor.Context) {
 		}
 	case endDue:
 		s.finish()
+	case raise:
+		s.askAgain()
 	case restored:
 		s.onRestored()
 	case abandoned:
