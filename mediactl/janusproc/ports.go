@@ -88,15 +88,16 @@ func udpFree(first, n int) bool {
 	return true
 }
 
-// GlobalAddress is the machine's first IPv4 address that Janus can offer as a candidate: on an interface that is up, neither
-// loopback nor link-local. ErrNoAddress where there is none.
+// GlobalAddress is the machine's first IPv4 address that Janus can offer as a candidate: on an interface that is up and has a
+// carrier, neither loopback nor link-local (ice.c). ErrNoAddress where there is none.
 func GlobalAddress() (string, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return "", fmt.Errorf("janusproc: interfaces: %w", err)
 	}
 	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
+		const wanted = net.FlagUp | net.FlagRunning
+		if i.Flags&wanted != wanted || i.Flags&net.FlagLoopback != 0 {
 			continue
 		}
 		addresses, err := i.Addrs()

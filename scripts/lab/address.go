@@ -3,18 +3,28 @@ package lab
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 
 	"github.com/januscloud/januscloud/mediactl/janusproc"
 )
 
-// dummyAddress is given to a dummy interface where a machine has no address of its own: from the block set aside for
+// ownAddress is given to an interface of ours where a machine has no address of its own: from the block set aside for
 // benchmarks (RFC 2544), so it is nobody's.
-const dummyAddress = "198.18.0.1"
+const ownAddress = "198.18.0.1"
+
+// interfaceKinds are ways to an interface that is up without any wire; not every kernel knows all of them.
+func interfaceKinds() []string {
+	return []string{
+		"ip link add januscloud0 type dummy",
+		"ip link add januscloud0 type ifb",
+		"ip link add januscloud0 type veth peer name januscloud1 && ip link set januscloud1 up",
+	}
+}
 
 // Address is the machine's first global IPv4 address, for ICE: Janus offers no loopback candidates, and packets to an own
-// address stay in the kernel. Where there is only loopback, a dummy interface is added, which takes root.
+// address stay in the kernel. Where there is only loopback, an interface is added, which takes root and stays.
 func Address(tb TB) string {
 	tb.Helper()
 	address, err := janusproc.GlobalAddress()
@@ -24,17 +34,18 @@ func Address(tb TB) string {
 	if !errors.Is(err, janusproc.ErrNoAddress) {
 		tb.Fatalf("address: %v", err)
 	}
-	for _, command := range [][]string{
-		{"ip", "link", "add", "januscloud0", "type", "dummy"},
-		{"ip", "address", "add", dummyAddress + "/32", "dev", "januscloud0"},
-		{"ip", "link", "set", "januscloud0", "up"},
-	} {
-		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil && !strings.Contains(string(out), "exists") {
-			tb.Fatalf("this machine has only loopback, and adding a dummy interface failed: %s: %v: %s",
-				strings.Join(command, " "), err, out)
+	var tried []string
+	for _, kind := range interfaceKinds() {
+		command := kind + " && ip address add " + ownAddress + "/32 dev januscloud0 && ip link set januscloud0 up"
+		out, err := exec.Command("sh", "-c", command).CombinedOutput()
+		// Another process may have been first: what counts is the address.
+		if address, lost := janusproc.GlobalAddress(); lost == nil {
+			return address
 		}
+		tried = append(tried, fmt.Sprintf("%s: %v: %s", kind, err, strings.TrimSpace(string(out))))
 	}
-	return dummyAddress
+	tb.Fatalf("this machine has only loopback, and no interface could be added:\n%s", strings.Join(tried, "\n"))
+	return ""
 }
 
 // uniqueName is a random word, safe in subjects and in Janus's configuration.

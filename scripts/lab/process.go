@@ -29,6 +29,8 @@ type Process struct {
 	command janusproc.Command
 	logFile string
 	child   *janusproc.Process
+	// verify looks at the ended process at the end of its test and returns what is wrong, or ""; may be nil.
+	verify func() string
 }
 
 // startProcess starts a command whose standard error, and standard output unless stdout is given, goes to a log file.
@@ -159,8 +161,15 @@ func (p *Process) end() {
 	}
 	_ = p.child.Signal(syscall.SIGKILL)
 	<-p.Done()
-	if failed(p.tb) {
+	problem := ""
+	if p.verify != nil {
+		problem = p.verify()
+	}
+	if problem != "" || failed(p.tb) {
 		p.showLog()
+	}
+	if problem != "" {
+		p.tb.Fatalf("%s: %s", p.name, problem)
 	}
 }
 
