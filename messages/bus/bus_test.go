@@ -15,7 +15,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/januscloud/januscloud/messages/bus"
 	"github.com/januscloud/januscloud/messages/bus/bustest"
@@ -212,17 +211,6 @@ func TestRefusedForAWhile(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !strings.Contains(strings.ToLower(err.Error()), "authorization") {
 		t.Fatalf("the reason is not told: %v", err)
 	}
-}
-
-func TestMetricsOfTwoBusesCollide(t *testing.T) {
-	s := bustest.Start(t, embedded.Options{})
-	o := bus.Options{InProcess: s, Registry: prometheus.NewRegistry()}
-	first := bustest.Connect(t, o)
-	if _, err := bus.Connect(t.Context(), o); err == nil {
-		t.Fatal("two buses in one registry")
-	}
-	first.Close()
-	bustest.Connect(t, o)
 }
 
 // Key-value writes of JetStream through the bus: conditional on a revision, answered on an

@@ -30,16 +30,21 @@ func Start(t testing.TB, o embedded.Options) *embedded.Server {
 	return s
 }
 
-// Cluster runs n NATS servers with routes between them until the test ends.
-func Cluster(t testing.TB, n int) []*embedded.Server {
+// Cluster runs n NATS servers with routes between them until the test ends; tune may change
+// their options (JetStream).
+func Cluster(t testing.TB, n int, tune ...func(*embedded.Options)) []*embedded.Server {
 	t.Helper()
+	ports, routes := freePorts(t, n), make([]string, 0, n)
+	for _, p := range ports {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p))
+	}
 	servers := make([]*embedded.Server, 0, n)
-	for i := range n {
-		c := &embedded.Cluster{Name: "bustest"}
-		if i > 0 {
-			c.Routes = []string{servers[0].RouteURL()}
+	for i, p := range ports {
+		o := embedded.Options{Name: fmt.Sprintf("n%d", i), Cluster: &embedded.Cluster{Name: "bustest", Port: p, Routes: routes}}
+		for _, f := range tune {
+			f(&o)
 		}
-		servers = append(servers, Start(t, embedded.Options{Name: fmt.Sprintf("n%d", i), Cluster: c}))
+		servers = append(servers, Start(t, o))
 	}
 	Until(t, "all routes stand", func() bool {
 		for _, s := range servers {
@@ -50,6 +55,21 @@ func Cluster(t testing.TB, n int) []*embedded.Server {
 		return true
 	})
 	return servers
+}
+
+// freePorts finds ports that were free a moment ago.
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, 0, n)
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
 }
 
 // ErrCut is what a connection attempt gets at a gate that was cut.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -28,19 +29,22 @@ type Options struct {
 	JetStream bool
 	StoreDir  string
 	Cluster   *Cluster // nil for a server of its own
+	// Log gets the server's warnings and errors, and at debug level what it notices; nil
+	// discards them.
+	Log *slog.Logger
 }
 
 // Cluster makes a server one of several.
 type Cluster struct {
 	Name   string   // the same on all servers
 	Port   int      // for the other servers; 0 picks a free one
-	Routes []string // route URLs of others; naming one that knows the rest is enough
+	Routes []string // route URLs of others: one that knows the rest is enough, but all with JetStream
 }
 
 // readyWait bounds the start for a context without a deadline.
 const readyWait = 10 * time.Second
 
-// ErrNotReady says that the server did not accept connections in time.
+// ErrNotReady says that the server does not accept connections.
 var ErrNotReady = errors.New("embedded NATS server is not ready")
 
 // Server is a running NATS server.
@@ -49,8 +53,8 @@ type Server struct {
 	temporary string // directory to remove, if any
 }
 
-// Start runs a server and waits until it accepts connections, or ctx is done. The server
-// logs nothing and leaves signals alone.
+// Start runs a server and waits until it accepts connections, or ctx is done (ten seconds
+// if that has no deadline). The server leaves signals alone.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{}
 	opts, err := s.options(o)
@@ -61,27 +65,36 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		s.removeTemporary()
 		return nil, fmt.Errorf("embedded NATS server: %w", err)
 	}
+	log := newLogger(o.Log)
+	s.server.SetLoggerV2(log, false, false, false)
 	s.server.Start()
-	wait := readyWait
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = time.Until(deadline)
-	}
-	if !s.ready(ctx, wait) {
+	if err := s.ready(ctx, log); err != nil {
 		s.Shutdown()
-		return nil, fmt.Errorf("%w after %v", ErrNotReady, wait)
+		return nil, err
 	}
 	return s, nil
 }
 
-// ready waits until the server is, in steps, so that a cancelled context ends it.
-func (s *Server) ready(ctx context.Context, wait time.Duration) bool {
+// ready waits until the server is, in steps: so that it notices when ctx is cancelled, or
+// the server gave up.
+func (s *Server) ready(ctx context.Context, log *logger) error {
 	const step = 100 * time.Millisecond
-	for until := time.Now().Add(wait); ctx.Err() == nil && time.Now().Before(until); {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, readyWait)
+		defer cancel()
+	}
+	for {
+		if reason := log.fatal(); reason != "" {
+			return fmt.Errorf("%w: %s", ErrNotReady, reason)
+		}
 		if s.server.ReadyForConnections(step) {
-			return true
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrNotReady, context.Cause(ctx))
 		}
 	}
-	return false
 }
 
 func (s *Server) options(o Options) (*server.Options, error) {
