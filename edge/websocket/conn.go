@@ -173,7 +173,14 @@ func (c *Conn) expectEnd(within time.Duration) {
 		return
 	}
 	var t *time.Timer
-	t = time.AfterFunc(within, func() { c.expire(t) })
+	t = time.AfterFunc(within, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.timer == t { // else it was stopped too late
+			c.timer = nil
+			c.expire()
+		}
+	})
 	c.timer = t
 }
 
@@ -184,13 +191,7 @@ func (c *Conn) stopTimer() {
 	}
 }
 
-func (c *Conn) expire(t *time.Timer) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.timer != t {
-		return // stopped too late
-	}
-	c.timer = nil
+func (c *Conn) expire() {
 	switch c.state() {
 	case handshaking:
 		c.abort(fmt.Errorf("%w: not complete after %v", ErrHandshake, c.server.opts.HandshakeTimeout))

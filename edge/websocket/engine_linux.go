@@ -85,8 +85,11 @@ func (e *engine) accept(ctx context.Context, s *Server, ln net.Listener) error {
 		return fmt.Errorf("websocket: listener: %w", err)
 	}
 	<-ctx.Done()
-	a.poller.loop.Wake(a)
-	<-a.done
+	if a.poller.loop.Wake(a) {
+		<-a.done
+	} else {
+		unix.Close(fd) // the loop has failed
+	}
 	return nil
 }
 

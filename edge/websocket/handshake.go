@@ -116,7 +116,8 @@ func (c *Conn) accept(response []byte) {
 	c.server.opened(c)
 }
 
-// refuse ends the handshake with a response, or without one.
+// refuse ends the handshake with a response, or with the mere end of the stream
+// if that is empty.
 func (c *Conn) refuse(response []byte, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,10 +125,6 @@ func (c *Conn) refuse(response []byte, why error) {
 		return
 	}
 	c.why = fmt.Errorf("%w: %w", ErrHandshake, why)
-	if len(response) == 0 {
-		c.enter(aborted)
-		return
-	}
 	c.enter(closing)
 	c.reply(response)
 	c.expectEnd(c.server.opts.CloseTimeout)

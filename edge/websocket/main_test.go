@@ -184,8 +184,11 @@ func serve(t testing.TB, m mode, r *recorder, opts Options) *fixture {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		f.server.Shutdown(ctx, ws.StatusGoingAway, "test over")
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !errors.Is(err, ErrServed) {
 			t.Errorf("Serve: %v", err)
+		}
+		if n := f.server.Len(); n != 0 {
+			t.Errorf("%d connections after Shutdown", n)
 		}
 		r.balanced(t)
 	})

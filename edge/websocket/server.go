@@ -51,7 +51,8 @@ type Server struct {
 	empty chan struct{} // closed when Shutdown has begun and no connection is left
 	done  chan struct{} // closed when Shutdown is complete
 
-	tasks sync.WaitGroup // Serve calls, event loops, sweep, goroutines of connections
+	serving sync.WaitGroup // calls of Serve, which need the event loops to end
+	tasks   sync.WaitGroup // event loops, sweep, goroutines of connections
 
 	// mu guards the rest, for the length of a map operation (or of a look at all
 	// connections, in the sweep and in Shutdown).
@@ -85,7 +86,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	defer s.tasks.Done()
+	defer s.serving.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.tasks.Go(func() { // ends with this call at the latest, by its cancel
@@ -118,7 +119,7 @@ func (s *Server) begin() error {
 		}
 		s.started = true
 	}
-	s.tasks.Add(1)
+	s.serving.Add(1)
 	return nil
 }
 
@@ -157,6 +158,7 @@ func (s *Server) Shutdown(ctx context.Context, code ws.StatusCode, reason string
 		}
 		<-s.empty
 	}
+	s.serving.Wait()
 	s.engine.stop()
 	s.tasks.Wait()
 	return err

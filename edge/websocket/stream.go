@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"time"
@@ -62,6 +63,11 @@ func (s *Server) addStream(nc net.Conn) {
 	c := &stream{Conn: Conn{server: s, remote: remote}, nc: nc}
 	c.link = c
 	if !s.add(&c.Conn) {
+		if s.opts.TLS == nil {
+			// It fits an empty socket buffer; whatever makes it wait is not worth it.
+			_ = nc.SetWriteDeadline(time.Now().Add(time.Millisecond))
+			_, _ = io.WriteString(nc, tooManyConns)
+		}
 		nc.Close()
 		return
 	}
@@ -112,11 +118,27 @@ func (c *stream) recalled(err error) bool {
 }
 
 func (c *stream) release() {
+	c.mu.Lock()
+	if c.unsent() > 0 {
+		c.reset()
+	}
+	c.mu.Unlock()
 	c.nc.Close()
 	c.mu.Lock()
 	c.released()
 	c.mu.Unlock()
 	c.server.remove(&c.Conn)
+}
+
+// reset has the system forget what the peer does not take.
+func (c *stream) reset() {
+	nc := c.nc
+	if outer, ok := nc.(*tls.Conn); ok {
+		nc = outer.NetConn()
+	}
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
 }
 
 // attend interrupts the reader.
@@ -125,7 +147,7 @@ func (c *stream) attend() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
 func (c *stream) unsent() int { return c.out.len() + c.flight }
 
 func (c *stream) flush() {
-	if !c.writing && c.out.len() > 0 {
+	if !c.writing && (c.out.len() > 0 || c.state() == closing) {
 		c.writing = true
 		c.server.tasks.Go(c.write)
 	}
