@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -265,6 +266,48 @@ func kill(t *testing.T, pid int, sig os.Signal) {
 	}
 	if err := p.Signal(sig); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestJanusOutlives: a real Janus goes on when the process that started it is killed, and with it the reader of its output.
+func TestJanusOutlives(t *testing.T) {
+	ctx := timeout(t)
+	c, err := janusproc.Write(janusproc.Config{Folder: t.TempDir(), Name: "orphan", ICEAddress: lab.Address(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.CommandContext(ctx, os.Args[0])
+	parent.Env = append(os.Environ(), "JANUSPROC_TEST_PARENT=exec janus -F "+c.Folder, "JANUSPROC_TEST_PARENT_OUTLIVE=1")
+	stdout, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(stdout, &pid); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kill(t, pid, os.Kill) })
+	if err := janusproc.WaitReady(ctx, c, nil); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Process.Kill()
+	_ = parent.Wait()
+	client, err := lab.Dial(ctx, c.WSURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for range 20 { // each writes a line into the lost pipe
+		session, err := client.Create(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Attach(ctx, session, "janus.plugin.echotest"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

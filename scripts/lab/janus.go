@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/januscloud/januscloud/mediactl/janusproc"
@@ -34,6 +35,26 @@ func Janus(tb TB, changes ...func(*janusproc.Config)) *JanusServer {
 		// A port drawn for it was taken by somebody else meanwhile.
 		tb.Logf("Janus: %v, starting again", err)
 		j.Kill()
+	}
+}
+
+// FromFolder is a change for Janus that runs the one installed in a folder which holds a whole system, as debootstrap makes
+// it, through that system's own loader. Another version than the machine's is tested so.
+func FromFolder(tb TB, root string) func(*janusproc.Config) {
+	tb.Helper()
+	find := func(pattern string) string {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(found) == 0 {
+			tb.Fatalf("no system with a Janus in %s: %s is missing", root, pattern)
+		}
+		return found[0]
+	}
+	folder := find("usr/lib/*/janus")
+	loader := find("lib*/ld-linux-*.so.*")
+	binary := find("usr/bin/janus")
+	return func(c *janusproc.Config) {
+		c.Command = []string{loader, "--library-path", filepath.Dir(folder) + ":" + folder, binary}
+		c.LibFolder = folder
 	}
 }
 

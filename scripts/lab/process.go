@@ -100,14 +100,14 @@ func (p *Process) Wait(ctx context.Context) error {
 // Kill ends the process as kill -9 does, and waits until it is gone.
 func (p *Process) Kill() {
 	p.tb.Helper()
-	p.signal(syscall.SIGKILL)
+	p.Signal(syscall.SIGKILL)
 	<-p.Done()
 }
 
 // Stop asks the process to end and fails when it does not in time, or not with exit status 0.
 func (p *Process) Stop() {
 	p.tb.Helper()
-	p.signal(syscall.SIGTERM)
+	p.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(stopGrace)
 	defer timer.Stop()
 	select {
@@ -123,22 +123,17 @@ func (p *Process) Stop() {
 // Freeze stops the process from running, as a host that hangs would (SIGSTOP). Its sockets stay open.
 func (p *Process) Freeze() {
 	p.tb.Helper()
-	p.signal(syscall.SIGSTOP)
+	p.Signal(syscall.SIGSTOP)
 }
 
 // Thaw lets a frozen process run again.
 func (p *Process) Thaw() {
 	p.tb.Helper()
-	p.signal(syscall.SIGCONT)
+	p.Signal(syscall.SIGCONT)
 }
 
-// Signal sends any other signal.
+// Signal sends a signal. One that comes after the end does nothing.
 func (p *Process) Signal(sig syscall.Signal) {
-	p.tb.Helper()
-	p.signal(sig)
-}
-
-func (p *Process) signal(sig syscall.Signal) {
 	p.tb.Helper()
 	if err := p.child.Signal(sig); err != nil && !errors.Is(err, janusproc.ErrNotRunning) {
 		p.tb.Fatalf("%s: %v", p.name, err)
