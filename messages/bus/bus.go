@@ -235,7 +235,7 @@ func (b *Bus) Connected() bool { return b.link.up.Load() }
 // OnState calls f with the present state, before it returns, and from then on with each
 // change: false when the connection is lost, true when there is one again and every
 // subscription stands. Calls come one at a time and in order, so a loss and a reconnect
-// are never folded into nothing. f must not block and not call OnState.
+// are never folded into nothing. f must not block and not call OnState; it may publish.
 func (b *Bus) OnState(f func(connected bool)) { b.link.watch(f) }
 
 // Conn is the connection itself, for JetStream's client. It may wait where the bus does

@@ -108,6 +108,8 @@ func TestFrozenServerBlocksNobody(t *testing.T) {
 	for range 4 {
 		publishers.Go(func() {
 			data := make([]byte, 4<<10)
+			pace := time.NewTicker(time.Millisecond) // once there is no connection
+			defer pace.Stop()
 			for time.Since(frozen) < 4*time.Second { // detection, and reconnecting to a frozen server
 				start := time.Now()
 				_ = b.Publish("janus.session.17.5", "", data)
@@ -116,7 +118,7 @@ func TestFrozenServerBlocksNobody(t *testing.T) {
 				longest = max(longest, took)
 				mu.Unlock()
 				if !b.Connected() {
-					time.Sleep(time.Millisecond)
+					<-pace.C
 				}
 			}
 		})
@@ -295,4 +297,36 @@ func TestOwnAndCancelUnderTraffic(t *testing.T) {
 	}
 	close(stop)
 	busy.Wait()
+}
+
+// Whoever hears of a change of state may use the bus right there: an edge repeats what is
+// unanswered as soon as it can.
+func TestWatcherUsesTheBus(t *testing.T) {
+	p := bustest.NewProxy(t, bustest.Start(t, embedded.Options{}).ClientURL())
+	b := bustest.Connect(t, bus.Options{URLs: []string{p.URL()}, DirectOff: true})
+	got := make(chan string, 10)
+	bustest.Own(t, b, "janus.session.17", 0, func(m *bus.Msg) { got <- string(m.Data) })
+	results := make(chan error, 10)
+	b.OnState(func(up bool) {
+		results <- b.Publish("janus.session.17.5", "", []byte("repeated"))
+		s, err := b.Own("janus.room.17", 0, func(*bus.Msg) {})
+		if err != nil {
+			t.Errorf("own while up is %v: %v", up, err)
+			return
+		}
+		s.Cancel()
+	})
+	if err := bustest.Receive(t, "the first result", results); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Receive(t, "what was published at first", got)
+	p.Cut()
+	if err := bustest.Receive(t, "the result while disconnected", results); !errors.Is(err, bus.ErrDisconnected) {
+		t.Fatal(err)
+	}
+	p.Restore()
+	if err := bustest.Receive(t, "the result after the reconnect", results); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Receive(t, "what was repeated", got)
 }

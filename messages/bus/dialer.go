@@ -102,10 +102,11 @@ func (d *dialer) attempt(network, address string) (*attempt, error) {
 
 // try connects and hears what the server says first.
 func (d *dialer) try(a *attempt, network, address string) {
+	deadline := time.Now().Add(d.timeout)
 	a.conn, a.err = d.next.Dial(network, address)
 	if a.err == nil && d.greeted {
 		buf := make([]byte, 4096)
-		_ = a.conn.SetReadDeadline(time.Now().Add(d.timeout))
+		_ = a.conn.SetReadDeadline(deadline)
 		var n int
 		n, a.err = a.conn.Read(buf)
 		a.greeting = buf[:n]

@@ -15,6 +15,7 @@ type lane struct {
 	received atomic.Uint64 // from NATS
 	direct   atomic.Uint64 // handed over in the process, for owners of this lane
 	unowned  atomic.Uint64 // dropped: the subscription was cancelled while they waited
+	_        [32]byte      // keeps lanes out of one another's cache lines
 }
 
 func (b *Bus) startLane() {

@@ -30,8 +30,9 @@ type link struct {
 	slowLog    gate
 	errorLog   gate
 
-	mu       sync.Mutex // held while watchers are told, so that they hear changes in order
-	closed   bool
+	closed atomic.Bool
+
+	telling  sync.Mutex // held while watchers are told, so that they hear changes in order
 	told     bool
 	watchers []func(bool)
 }
@@ -118,8 +119,8 @@ func (l *link) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 }
 
 func (l *link) tell(up bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.telling.Lock()
+	defer l.telling.Unlock()
 	if l.told == up {
 		return
 	}
@@ -130,8 +131,8 @@ func (l *link) tell(up bool) {
 }
 
 func (l *link) watch(f func(bool)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.telling.Lock()
+	defer l.telling.Unlock()
 	l.watchers = append(l.watchers, f)
 	f(l.told)
 }
@@ -154,19 +155,9 @@ func (l *link) wait(ctx context.Context, nc *nats.Conn) error {
 }
 
 // close answers false if the link was closed before.
-func (l *link) close() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	was := l.closed
-	l.closed = true
-	return !was
-}
+func (l *link) close() bool { return l.closed.CompareAndSwap(false, true) }
 
-func (l *link) isClosed() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closed
-}
+func (l *link) isClosed() bool { return l.closed.Load() }
 
 // gate opens once per second.
 type gate struct{ opened atomic.Int64 }

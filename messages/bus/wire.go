@@ -17,6 +17,9 @@ import (
 // out that the server is frozen; if it does not, the connection is given up at once.
 const maxBacklog = 8 << 20
 
+// maxSpare is the largest buffer that is kept for the next backlog, in bytes.
+const maxSpare = 2 << 20
+
 // errBacklog ends a connection whose server takes less than we send.
 var errBacklog = errors.New("bus: NATS server does not keep up")
 
@@ -142,6 +145,9 @@ func (w *wire) drain() {
 		}
 		chunk := w.backlog
 		w.backlog, w.spare = w.spare[:0], chunk
+		if cap(chunk) > maxSpare {
+			w.spare = nil
+		}
 		w.inFlight = len(chunk)
 		w.mu.Unlock()
 		if _, err := w.Conn.Write(chunk); err != nil {

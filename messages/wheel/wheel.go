@@ -153,5 +153,8 @@ func (w *Wheel) Armed() int {
 // noCopy makes go vet report copies of what contains it.
 type noCopy struct{}
 
-func (*noCopy) Lock()   {}
+// Lock does nothing; vet looks for it.
+func (*noCopy) Lock() {}
+
+// Unlock does nothing.
 func (*noCopy) Unlock() {}
