@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mediactl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/januscloud/januscloud/mediactl/janusapi"
+	"github.com/januscloud/januscloud/mediactl/janusproc"
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/load"
+	"github.com/januscloud/januscloud/messages/roster"
+	"github.com/januscloud/januscloud/messages/wheel"
+)
+
+// Options are what a media role needs.
+type Options struct {
+	Name     string // unique among the cluster's media servers, see messages.ValidName
+	Region   string
+	Bus      *bus.Bus
+	Roster   *roster.Roster
+	Wheel    *wheel.Wheel // running
+	Load     *load.Meter
+	Log      *slog.Logger
+	Registry prometheus.Registerer // nil: no metrics
+
+	// JanusURL is the address of Janus's WebSocket API, such as ws://127.0.0.1:8188.
+	JanusURL string
+	// APISecret is Janus's api_secret; empty where it has none.
+	APISecret string
+	// AdminURL is the address of Janus's admin API, http or ws, and AdminSecret its admin_secret. Empty: there is none.
+	AdminURL, AdminSecret string
+	// Exec is the command line of a Janus to keep running (see janusproc.SplitCommand); empty: somebody else does. A Janus
+	// that answers at JanusURL already is adopted instead. It is left running when the role stops.
+	Exec string
+	// MaxHandles is the cap on handles. 0: none. AutoHandles: from what Janus tells of itself.
+	MaxHandles int
+	// MemoryBytes bounds the replies that are remembered for repeats. 0: 16 MiB.
+	MemoryBytes int
+}
+
+// Media is a running media role.
+type Media struct {
+	options Options
+	member  messages.Member
+	host    string
+	log     *slog.Logger
+	status  *status
+	metrics *metrics
+	state   atomic.Value // messages.State
+	admin   *janusapi.Admin
+
+	system *actor.ActorSystem
+	server *actor.PID
+	box    *mailbox
+	dialer *dialer
+	beater *roster.Beater
+
+	sub      *bus.Subscription
+	cancel   context.CancelFunc // of the background work
+	work     sync.WaitGroup     // supervisor
+	stopOnce sync.Once
+}
+
+// Start makes the process a media server. It returns when Janus is up for the first time and the cluster can use it; if ctx
+// ends before, everything that was started is stopped again. Heartbeats go out from the beginning.
+func Start(ctx context.Context, o Options) (*Media, error) {
+	m, err := newMedia(o)
+	if err != nil {
+		return nil, fmt.Errorf("media server: %w", err)
+	}
+	if err := alone(ctx, o.Roster, o.Name); err != nil {
+		return nil, fmt.Errorf("media server: %w", err)
+	}
+	if err := m.start(); err != nil {
+		_ = m.Stop(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("media server: %w", err)
+	}
+	select {
+	case <-m.status.serves:
+		m.state.Store(messages.StateReady)
+		m.beater.Now()
+		return m, nil
+	case <-ctx.Done():
+		err := fmt.Errorf("media server: Janus is not up: %w (%w)", context.Cause(ctx), m.status.problemNow())
+		_ = m.Stop(context.WithoutCancel(ctx))
+		return nil, err
+	}
+}
+
+// ErrNameTaken says that a live media server of the cluster has the name.
+var ErrNameTaken = errors.New("name is taken")
+
+// nameTime is how long a predecessor of the same name may take to be known for dead.
+const nameTime = 2 * time.Second
+
+// alone waits until no other media server of that name is heard.
+func alone(ctx context.Context, r *roster.Roster, name string) error {
+	taken := func() bool {
+		p, ok := r.View().Find(messages.RoleMedia, name)
+		return ok && !p.Silent
+	}
+	changed := make(chan struct{}, 1)
+	unwatch := r.Watch(func(*roster.View) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	defer unwatch()
+	ctx, cancel := context.WithTimeout(ctx, nameTime)
+	defer cancel()
+	for taken() {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%q: %w", name, ErrNameTaken)
+		}
+	}
+	return nil
+}
+
+func newMedia(o Options) (*Media, error) {
+	if !messages.ValidName(o.Name) {
+		return nil, fmt.Errorf("%q is not a valid name", o.Name)
+	}
+	if u, err := url.Parse(o.JanusURL); err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
+		return nil, fmt.Errorf("Janus's address %q: want ws://host:port", o.JanusURL)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	m := &Media{
+		options: o, member: messages.NewMember(o.Name), host: host, log: o.Log.With("node", o.Name),
+		status: newStatus(time.Now()), metrics: newMetrics(), box: newMailbox(maxMailbox),
+	}
+	m.state.Store(messages.StateJoining)
+	m.dialer = &dialer{url: o.JanusURL, tell: m.tell, ask: make(chan struct{}, 1)}
+	if o.AdminURL != "" {
+		if m.admin, err = janusapi.NewAdmin(o.AdminURL, o.AdminSecret); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// start starts everything. What it started before an error is for Stop to end.
+func (m *Media) start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	if err := m.metrics.register(m.options.Registry, m.options.Name, m.status); err != nil {
+		return err
+	}
+	if err := m.startJanus(ctx); err != nil {
+		return err
+	}
+	m.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return m.log }))
+	m.server = m.system.Root.Spawn(propsFor(m.newServer(time.Now()), m.box))
+	m.beater = roster.NewBeater(m.options.Bus, m.beatNow)
+	m.dialer.work.Go(func() { m.dialer.run(ctx) })
+	m.tell(begin{})
+	sub, err := m.options.Bus.Own(messages.MediaPrefix(m.member), 0, func(msg *bus.Msg) { m.tell(msg) })
+	m.sub = sub
+	return err
+}
+
+// startJanus keeps Janus running, if that is ours to do.
+func (m *Media) startJanus(ctx context.Context) error {
+	if m.options.Exec == "" {
+		return nil
+	}
+	args, err := janusproc.SplitCommand(m.options.Exec)
+	if err != nil {
+		return err
+	}
+	supervisor := janusproc.NewSupervisor(janusproc.SupervisorOptions{
+		Command: janusproc.Command{Args: args, Outlive: true}, URL: m.options.JanusURL, Logger: m.log,
+	})
+	m.work.Go(func() {
+		if err := supervisor.Run(ctx); err != nil {
+			m.log.Error("Janus not supervised any more", "error", err)
+		}
+	})
+	return nil
+}
+
+func (m *Media) newServer(now time.Time) *server {
+	s := &server{
+		world: m, wheel: m.options.Wheel, log: m.log, metrics: m.metrics, status: m.status, member: m.member,
+		name: m.member.String(), cap: m.options.MaxHandles, mapping: newMapping(), flight: newInFlight(),
+	}
+	s.memory = newMemory(m.options.MemoryBytes, now, func(n int) { m.metrics.forgotten.Add(float64(n)) })
+	if m.options.APISecret != "" {
+		s.secret = janusjson.AppendQuoted(nil, m.options.APISecret)
+	}
+	return s
+}
+
+// Member is the role's name and incarnation.
+func (m *Media) Member() messages.Member { return m.member }
+
+// Admin is the client of Janus's admin API; nil when there is none.
+func (m *Media) Admin() *janusapi.Admin { return m.admin }
+
+// Ready reports why the role cannot take work, nil if it can.
+func (m *Media) Ready() error {
+	switch {
+	case !m.options.Bus.Connected():
+		return errors.New("media server: not connected to NATS")
+	case m.state.Load() != messages.StateReady:
+		return fmt.Errorf("media server is %v", m.state.Load())
+	case !m.status.media.Load().Serves():
+		return fmt.Errorf("media server: Janus is down: %w", m.status.problemNow())
+	}
+	return nil
+}
+
+// stopPatience bounds how long Stop waits for Janus to answer what clients asked.
+const stopPatience = 2 * time.Second
+
+// Stop leaves the cluster: the last heartbeat says so, what clients asked is answered, and the connection to Janus is
+// closed. Janus keeps its sessions, and its calls, for the reclaim time. Stop is idempotent and bounded by ctx.
+func (m *Media) Stop(ctx context.Context) error {
+	m.stopOnce.Do(func() { m.stop(ctx) })
+	return nil
+}
+
+func (m *Media) stop(ctx context.Context) {
+	m.state.Store(messages.StateLeaving)
+	if m.beater != nil {
+		m.beater.Stop()
+	}
+	if m.sub != nil {
+		m.sub.Cancel()
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	if m.server != nil {
+		m.await(ctx, func(done chan<- struct{}) any { return quiesce{done} })
+		// The actor never blocks, so this takes but a moment.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+		defer cancel()
+		m.await(last, func(done chan<- struct{}) any { return stop{done} })
+		close(m.box.closed)
+		m.system.Root.Stop(m.server)
+		m.system.Shutdown()
+	}
+	m.cancel()
+	m.dialer.work.Wait()
+	m.work.Wait()
+	if m.admin != nil {
+		m.admin.Close()
+	}
+	m.metrics.unregister()
+}
+
+// await tells the actor something and waits until it closes done.
+func (m *Media) await(ctx context.Context, message func(done chan<- struct{}) any) {
+	done := make(chan struct{})
+	m.tell(message(done))
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// beatNow is the role's heartbeat.
+func (m *Media) beatNow() messages.Beat {
+	return messages.Beat{
+		Role: messages.RoleMedia, Member: m.member, State: m.state.Load().(messages.State),
+		Host: m.host, Region: m.options.Region, Load: m.options.Load.Value(), Media: m.status.beat(),
+	}
+}
+
+var _ world = (*Media)(nil)
+
+func (m *Media) publish(subject, reply string, data []byte) error {
+	return m.options.Bus.Publish(subject, reply, data)
+}
+
+func (m *Media) tell(message any) {
+	if !m.box.enter(message) {
+		m.metrics.drop("mailbox_full")
+		return
+	}
+	m.system.Root.Send(m.server, message)
+}
+
+func (m *Media) dial() {
+	select {
+	case m.dialer.ask <- struct{}{}:
+	default: // it is dialling already
+	}
+}
+
+func (m *Media) beat() {
+	if m.beater != nil {
+		m.beater.Now()
+	}
+}

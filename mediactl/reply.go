@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mediactl
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
+
+// received is a message of Janus.
+type received struct {
+	link *link
+	raw  []byte
+}
+
+// fromJanus takes a message of Janus. It trusts nothing in it: a Janus with a broken plugin must not harm the others.
+func (s *server) fromJanus(m *received) {
+	if m.link != s.link || s.link == nil {
+		s.metrics.drop("old_connection")
+		return
+	}
+	s.heard = time.Now()
+	if err := janusjson.Scan(m.raw, &s.said); err != nil {
+		s.metrics.drop("garbage")
+		s.log.Warn("Janus said something that is no message", "bytes", len(m.raw), "error", err)
+		return
+	}
+	switch verb := s.said.Verb(); verb {
+	case janusjson.VerbAck, janusjson.VerbSuccess, janusjson.VerbError, janusjson.VerbPong, janusjson.VerbServerInfo:
+		s.fromJanusReply(verb)
+	case janusjson.VerbTimeout:
+		s.onTimeout()
+	default:
+		s.fromJanusEvent(verb)
+	}
+}
+
+// fromJanusReply finds the request that Janus answers.
+func (s *server) fromJanusReply(verb janusjson.Verb) {
+	r := s.flight.take(s.cutTransaction())
+	if r == nil {
+		s.metrics.drop("late_reply")
+		if verb == janusjson.VerbError && !s.said.Has(janusjson.KeyTransaction) {
+			s.log.Error("Janus did not understand us", "code", s.janusError().Code)
+		}
+		return
+	}
+	s.memory.stop(r)
+	switch r.verb {
+	case janusjson.VerbMessage, janusjson.VerbTrickle, janusjson.VerbHangup:
+		s.passed(r, verb)
+	case janusjson.VerbDetach:
+		s.detached(r, verb)
+	case janusjson.VerbAttach:
+		s.attached(r, verb)
+	case janusjson.VerbDestroy:
+		s.destroyed(r)
+	case janusjson.VerbCreate:
+		s.created(r, verb)
+	case janusjson.VerbKeepalive:
+		s.keptAlive(r, verb)
+	case janusjson.VerbPing:
+		s.metrics.ping.Observe(s.heard.Sub(s.pinged).Seconds())
+	case janusjson.VerbInfo:
+		s.onInfo(r, verb)
+	case janusjson.VerbClaim:
+		s.claimed(r, verb)
+	}
+	s.flight.free(r)
+	s.checkIdle()
+}
+
+// cutTransaction reads our prefix from the transaction, 0 where there is none, and leaves the client's part in s.own.
+func (s *server) cutTransaction() uint64 {
+	s.own = s.own[:0]
+	if s.said.Kind(janusjson.KeyTransaction) != janusjson.KindString {
+		return 0
+	}
+	var prefix []byte
+	s.own, prefix, _ = janusjson.AppendCut(s.own, s.said.Bytes(janusjson.KeyTransaction))
+	n, err := strconv.ParseUint(string(prefix), prefixBase, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// prefixBase is the base in which prefixes of transactions are written: short, and no characters to escape.
+const prefixBase = 36
+
+// appendTransaction writes the transaction that r has on Janus.
+func (r *request) appendTransaction(dst []byte) []byte {
+	var prefix [16]byte
+	return janusjson.AppendPrefixed(dst, string(strconv.AppendUint(prefix[:0], r.prefix, prefixBase)), r.transaction)
+}
+
+// passed hands Janus's answer to whoever asked.
+func (s *server) passed(r *request, verb janusjson.Verb) {
+	if verb == janusjson.VerbError {
+		switch s.janusError().Code {
+		case messages.CodeSessionNotFound:
+			// To the client its session lives on: what was lost is this Janus's part of it.
+			s.answerAnew(r, errLost)
+			s.loseSession(s.sessions[r.session], "session lost by Janus")
+			return
+		case messages.CodeHandleNotFound:
+			s.answerAnew(r, messages.ErrHandleNotFound(r.handle, r.session)) // Janus names its own id
+			if h := s.ours[handleKey{r.session, r.handle}]; h != nil {
+				s.endHandle(h, false)
+			}
+			return
+		}
+	}
+	s.forward(r)
+}
+
+// forward publishes what Janus answered, under the client's transaction and our handle id, and remembers it.
+func (s *server) forward(r *request) {
+	s.keepReply(r, s.restored(r.handle))
+}
+
+// answerAnew answers a request that ran with an error instead of what Janus said.
+func (s *server) answerAnew(r *request, e *messages.Error) {
+	s.keepReply(r, messages.Reply{Session: r.session, Transaction: r.transaction}.AppendError(nil, e))
+}
+
+func (s *server) keepReply(r *request, body []byte) {
+	if r.key != 0 {
+		s.memory.keep(r.key, r.identity, body, s.now)
+	}
+	s.reply(r.session, r.handle, r.identity, body)
+}
+
+// restored is what Janus said, with the transaction as the client wrote it (s.own) and the handle's id in the cluster.
+func (s *server) restored(handle uint64) []byte {
+	var id [24]byte
+	edits := make([]janusjson.Edit, 0, 2)
+	if len(s.own) > 0 {
+		edits = append(edits, janusjson.Edit{Key: janusjson.KeyTransaction, Value: s.own})
+	}
+	if s.said.Has(janusjson.KeySender) {
+		edits = append(edits, janusjson.Edit{Key: janusjson.KeySender, Value: janusjson.AppendUint(id[:0], handle)})
+	}
+	return s.said.AppendSplice(make([]byte, 0, len(s.said.Raw())+len(id)), edits...)
+}
+
+// janusError reads the error of what Janus said; never nil.
+func (s *server) janusError() *messages.Error {
+	e := &messages.Error{Code: messages.CodeUnknown}
+	if o, ok := s.said.Object(janusjson.KeyError); ok {
+		if code, ok := o.Get("code").Int(); ok {
+			e.Code = messages.Code(code)
+		}
+		e.Reason, _ = o.Get("reason").Text()
+	}
+	return e
+}
+
+// fromJanusEvent passes on what Janus says of its own accord.
+func (s *server) fromJanusEvent(verb janusjson.Verb) {
+	id, _ := s.said.Uint(janusjson.KeySessionID)
+	if s.sessions[id] == nil {
+		s.metrics.drop("stray_event")
+		return
+	}
+	sender, ok := s.said.Uint(janusjson.KeySender)
+	if !ok {
+		s.cutTransaction()
+		s.event(id, 0, s.restored(0))
+		return
+	}
+	h := s.janus[handleKey{id, sender}]
+	if h == nil {
+		s.metrics.drop("stray_event")
+		return
+	}
+	s.cutTransaction()
+	s.event(id, h.id, s.restored(h.id))
+	if verb == janusjson.VerbDetached {
+		s.endHandle(h, false)
+	}
+}
+
+// event publishes an event of a session or one of its handles (0: none).
+func (s *server) event(session, handle uint64, body []byte) {
+	s.seq++
+	s.metrics.events.Inc()
+	from := make([]byte, 0, 80)
+	from = append(from, s.name...)
+	from = append(from, '.')
+	from = strconv.AppendUint(from, s.seq, 10)
+	if s.publish(messages.HandleSubject(session, messages.SessionEvent, handle), string(from), body) != nil {
+		s.metrics.drop("event_disconnected")
+	}
+}
+
+// onTimeout handles that Janus timed a session out: it lost its part of it. The client's session is the owner's to end.
+func (s *server) onTimeout() {
+	id, _ := s.said.Uint(janusjson.KeySessionID)
+	if x := s.sessions[id]; x != nil && x.phase == ready {
+		s.loseSession(x, "session timed out on Janus")
+	}
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mediactl
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/januscloud/januscloud/mediactl/janusapi"
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/wheel"
+)
+
+// world is what the actor acts upon, besides its Janus. Nothing in it blocks.
+type world interface {
+	// publish sends to a subject of the bus. The data is the bus's from then on.
+	publish(subject, reply string, data []byte) error
+	// tell sends a message to the actor itself.
+	tell(message any)
+	// dial asks for a new connection to Janus. Any number of dialFailed may follow, then one dialled.
+	dial()
+	// beat makes the next heartbeat go out at once.
+	beat()
+}
+
+// server is the actor beside one Janus.
+type server struct {
+	world
+	wheel   *wheel.Wheel
+	log     *slog.Logger
+	metrics *metrics
+	status  *status
+	member  messages.Member
+	name    string // of member, as a token
+	secret  []byte // towards Janus, as a JSON string; nil: none
+	cap     int    // on handles, as configured; see maxHandles
+
+	mapping
+	connection
+	fence   fence
+	flight  inFlight
+	memory  *memory
+	now     time.Time // of the last tick
+	seq     uint64    // of the last event
+	stopped bool
+	idle    chan<- struct{} // closed when nothing is in flight, for who wants to stop
+
+	// Scratch, valid while one message is handled.
+	in   janusjson.Message // of the bus
+	said janusjson.Message // of Janus
+	text []byte            // to Janus
+	own  []byte            // the transaction of said, without our prefix
+}
+
+// query is a request of an owner. It points into the server's scratch.
+type query struct {
+	*janusjson.Message
+	msg      *bus.Msg
+	verb     janusjson.Verb
+	session  uint64
+	handle   uint64
+	identity string // in its first form
+	repeat   bool
+}
+
+// The errors that the media server makes itself. Their code is Janus's for "unknown error"; an owner that is refused an
+// attach chooses another server.
+var (
+	errLost     = messages.Errorf(messages.CodeUnknown, "Media server lost")
+	errOutcome  = messages.Errorf(messages.CodeUnknown, "Outcome unknown: the media server was restarted or has forgotten")
+	errLate     = messages.Errorf(messages.CodeUnknown, "Media server did not answer in time")
+	errBusy     = messages.Errorf(messages.CodeUnknown, "Media server is busy")
+	errInternal = messages.Errorf(messages.CodeUnknown, "Internal error of the media server")
+	errNoJanus  = messages.Errorf(messages.CodePluginAttach, "Couldn't attach to plugin: media server has lost its Janus")
+	errFull     = messages.Errorf(messages.CodePluginAttach, "Couldn't attach to plugin: media server is full")
+)
+
+// Receive handles one message; janus.go and mailbox.go tell who sends what.
+func (s *server) Receive(ctx actor.Context) { s.receive(ctx.Message()) }
+
+func (s *server) receive(message any) {
+	if s.stopped {
+		return
+	}
+	switch m := message.(type) {
+	case *bus.Msg:
+		s.fromBus(m)
+	case *received:
+		s.fromJanus(m)
+	case begin:
+		s.start(time.Now())
+	case dialled:
+		s.onDialled(m.link)
+	case dialFailed:
+		s.onDialFailed(m.err)
+	case closed:
+		s.onClosed(m.link, m.err)
+	case tick:
+		s.onTick(time.Now())
+	case hopeOver:
+		s.onHopeOver()
+	case keepaliveDue:
+		s.onKeepaliveDue(m.session, time.Now())
+	case quiesce:
+		s.idle = m.done
+		s.checkIdle()
+	case stop:
+		s.stop()
+		close(m.done)
+	}
+}
+
+// fromBus takes a message to this media server.
+func (s *server) fromBus(m *bus.Msg) {
+	switch {
+	case m.NoResponders:
+		s.metrics.drop("no_responders")
+	case m.Subject == messages.MediaAsk(s.member):
+		s.ask(m)
+	case m.Subject == messages.MediaInfo(s.member):
+		s.askInfo(m)
+	default:
+		s.request(m)
+	}
+}
+
+// request handles a request of an owner: who may not send any more is refused, what cannot be run now waits, and the rest
+// goes by its verb.
+func (s *server) request(m *bus.Msg) {
+	to, err := messages.ParseMediaSubject(m.Subject)
+	if err != nil || to.Server != s.member || to.Session == 0 || to.Partition != messages.PartitionOf(to.Session) {
+		s.metrics.drop("malformed")
+		return
+	}
+	identity, repeat := messages.CutRepeat(m.Reply)
+	if highest, ok := s.fence.admit(to.Partition, to.Epoch); !ok {
+		s.refuse(to, identity, highest)
+		return
+	}
+	if s.mayReturn() {
+		s.hold(m)
+		return
+	}
+	q := query{Message: &s.in, msg: m, session: to.Session, handle: to.Handle, identity: identity, repeat: repeat}
+	if janusjson.Scan(m.Data, &s.in) != nil || s.in.Kind(janusjson.KeyTransaction) != janusjson.KindString {
+		s.answer(&q, messages.Errorf(messages.CodeInvalidJSON, "Invalid Janus API request"), "malformed")
+		return
+	}
+	switch q.verb = s.in.Verb(); q.verb {
+	case janusjson.VerbMessage, janusjson.VerbTrickle, janusjson.VerbHangup, janusjson.VerbDetach:
+		s.pass(&q)
+	case janusjson.VerbAttach:
+		s.attach(&q)
+	case janusjson.VerbDestroy:
+		s.destroy(&q)
+	default:
+		s.answer(&q, messages.ErrUnknownRequest(q.verb.String()), "verb")
+	}
+}
+
+// pass runs a request for a handle, unless it ran already.
+func (s *server) pass(q *query) {
+	var key uint64
+	if remembered(q.identity) {
+		key = s.memory.keyOf(q.identity)
+		if s.absorb(q, key) {
+			return
+		}
+	}
+	h := s.ours[handleKey{q.session, q.handle}]
+	switch {
+	case h == nil:
+		s.answer(q, messages.ErrHandleNotFound(q.handle, q.session), "handle")
+	case h.janus == 0:
+		s.wait(&h.waiting, q)
+	default:
+		s.send(q, h, key)
+	}
+}
+
+// remembered tells whether an identity stands for one request for ever: those that edges draw do. What an owner asks of
+// its own accord (attach, detach, destroy, kept candidates) may come again under the same identity and mean it.
+func remembered(identity string) bool { return strings.HasPrefix(identity, "janus.edge.") }
+
+// absorb deals with a request that came before: it reports true when nothing is left to be done.
+func (s *server) absorb(q *query, key uint64) bool {
+	if s.memory.runs(key, q.identity) {
+		s.metrics.absorbed.Inc()
+		return true
+	}
+	if reply := s.memory.reply(key, q.identity); reply != nil {
+		s.metrics.absorbed.Inc()
+		s.reply(q.session, q.handle, q.identity, reply)
+		return true
+	}
+	// Of the verbs that come here all but message may be run twice without harm.
+	if q.repeat && q.verb == janusjson.VerbMessage && s.memory.blind(s.now) {
+		s.answer(q, errOutcome, "outcome")
+		return true
+	}
+	return false
+}
+
+// send gives a request to Janus: the client's bytes with other ids, another transaction, and our secret instead of its own.
+func (s *server) send(q *query, h *handle, key uint64) {
+	r := s.open(q)
+	if r == nil {
+		return
+	}
+	var ids [2][24]byte
+	var prefixed [64]byte
+	s.text = q.AppendSplice(s.text[:0],
+		janusjson.Edit{Key: janusjson.KeySessionID, Value: janusjson.AppendUint(ids[0][:0], q.session)},
+		janusjson.Edit{Key: janusjson.KeyHandleID, Value: janusjson.AppendUint(ids[1][:0], h.janus)},
+		janusjson.Edit{Key: janusjson.KeyTransaction, Value: r.appendTransaction(prefixed[:0])},
+		janusjson.Edit{Key: janusjson.KeyAPISecret, Value: s.secret},
+		janusjson.Edit{Key: janusjson.KeyToken},
+	)
+	if s.sent(q, r) {
+		h.session.active = s.now
+		if key != 0 {
+			s.memory.start(key, r)
+		}
+	}
+}
+
+// open makes the request that goes to Janus for q; nil, and q is answered, when too many are under way.
+func (s *server) open(q *query) *request {
+	r := s.flight.open(q.verb, s.now)
+	if r == nil {
+		s.answer(q, errBusy, "busy")
+		return nil
+	}
+	r.session, r.handle, r.identity = q.session, q.handle, q.identity
+	r.transaction = append(r.transaction[:0], q.Bytes(janusjson.KeyTransaction)...)
+	return r
+}
+
+// sent writes s.text, the text of r, to Janus. When it was not taken r is gone and q answered, or held until there is a
+// connection again.
+func (s *server) sent(q *query, r *request) bool {
+	err := s.write()
+	if err == nil {
+		return true
+	}
+	s.flight.free(s.flight.take(r.prefix))
+	if errors.Is(err, janusapi.ErrClosed) {
+		s.hold(q.msg) // word of the end is on its way
+		return false
+	}
+	s.answer(q, errBusy, "busy")
+	return false
+}
+
+// answer answers a request that was not run.
+func (s *server) answer(q *query, e *messages.Error, reason string) {
+	s.metrics.refuse(reason)
+	reply := messages.Reply{Session: q.session, Transaction: q.Bytes(janusjson.KeyTransaction)}
+	s.reply(q.session, q.handle, q.identity, reply.AppendError(nil, e))
+}
+
+// reply publishes the answer to a request.
+func (s *server) reply(session, handle uint64, identity string, body []byte) {
+	if identity == "" {
+		return
+	}
+	s.metrics.replies.Inc()
+	if s.publish(messages.HandleSubject(session, messages.SessionReply, handle), identity, body) != nil {
+		s.metrics.drop("disconnected") // whoever asked asks again, and gets it from the memory
+	}
+}
+
+// maxWaiting bounds what waits for one session or handle to be made.
+const maxWaiting = 256
+
+// wait queues a request until Janus has answered what it depends on.
+func (s *server) wait(queue *[]*bus.Msg, q *query) {
+	if len(*queue) >= maxWaiting {
+		s.answer(q, errBusy, "busy")
+		return
+	}
+	*queue = append(*queue, q.msg)
+}
+
+// again handles requests that waited, in order.
+func (s *server) again(queue []*bus.Msg) {
+	for _, m := range queue {
+		s.request(m)
+	}
+}
