@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config is everything a person can set. One structure describes it: each field is a flag of the commands that
+// use its group, the environment variable JANUSCLOUD_<FLAG>, and a key of the YAML file that --config names. A flag wins
+// over the environment, the environment over the file, the file over the default. What is not known is an error that
+// says so, wherever it stands.
+//
+// The documentation of a setting is the help tag of its field; the help of the commands, the commented default file and
+// the reference table are all made of it.
+package config
+
+import "time"
+
+// Config holds every setting of every command. A command embeds the groups that it uses; keys and variables of the
+// other groups are known to it and ignored, so that one file can serve a whole cluster.
+type Config struct {
+	General `title:"General" commands:"all commands with settings"`
+	Health  `title:"Health and metrics" commands:"every command that serves"`
+	Cluster `title:"The cluster" commands:"edge, session, media, node, doctor"`
+	Access  `title:"What clients must present" commands:"edge, dev"`
+	Edge    `title:"Client transports" commands:"edge, dev"`
+	Session `title:"Sessions" commands:"edge, session, node, dev"`
+	Records `title:"Session records" commands:"session, node, dev"`
+	Media   `title:"The Janus beside a media role" commands:"media, node"`
+	Dev     `title:"The cluster in one process" commands:"dev"`
+}
+
+// General is where settings come from, and what is said about the work.
+type General struct {
+	Config    string `name:"config" type:"path" placeholder:"FILE" help:"YAML file with settings, one key per flag. 'januscloud config default' writes one to start from."`
+	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" help:"Least severe level that is logged, to standard error: ${enum}."`
+	LogFormat string `name:"log-format" default:"text" enum:"text,json" help:"Form of the log lines: ${enum}."`
+}
+
+// Health is what a process tells of itself over HTTP.
+type Health struct {
+	Health Address `name:"health" default:"off" placeholder:":PORT" help:"Address for /healthz (the process lives), /readyz (it takes work, or why not) and /metrics (Prometheus); off serves none."`
+	PProf  bool    `name:"pprof" help:"Serve /debug/pprof on the health address, too. Whoever reaches it sees memory: keep it private."`
+}
+
+// Cluster is how a process finds the others and what it is called among them.
+type Cluster struct {
+	NATS      []NATSURL `name:"nats" default:"nats://127.0.0.1:4222" sep:"," placeholder:"URL" help:"NATS servers; naming one that knows the others is enough, naming more survives its loss at start."`
+	NATSCreds string    `name:"nats-creds" type:"path" placeholder:"FILE" help:"NATS credentials file (JWT and key)."`
+	NATSCA    string    `name:"nats-ca" type:"path" placeholder:"FILE" help:"Certificates that NATS servers are checked against, PEM; the system's when empty. Use tls:// URLs to insist on TLS."`
+	NATSCert  string    `name:"nats-cert" type:"path" placeholder:"FILE" help:"Client certificate for NATS, PEM; needs nats-key."`
+	NATSKey   string    `name:"nats-key" type:"path" placeholder:"FILE" help:"Key of the client certificate for NATS, PEM."`
+	Name      Name      `name:"name" help:"Name in the cluster: letters, digits, - and _, at most 64. Default: the host's name and the role, with a number where that is taken. A given name that is in use is refused."`
+	Region    string    `name:"region" help:"Where this process runs, as placement by region understands it."`
+}
+
+// URLs are the NATS servers as texts, passwords included.
+func (c Cluster) URLs() []string {
+	urls := make([]string, len(c.NATS))
+	for i, u := range c.NATS {
+		urls[i] = string(u)
+	}
+	return urls
+}
+
+// Access is what requests must carry, as in janus.jcfg (api_secret).
+type Access struct {
+	APISecret Secret `name:"api-secret" placeholder:"SECRET|@FILE" help:"Secret that every request must carry (apisecret). @FILE reads it from a file, as for every secret; prefer that or the environment: flags show in process lists."`
+}
+
+// Edge is where clients connect. Ports and paths default to those of Janus.
+type Edge struct {
+	WS          Address `name:"ws" default:":8188" placeholder:"ADDRESS" help:"Address of the WebSocket transport; off for none, port 0 for a free one."`
+	WSS         Address `name:"wss" default:"off" placeholder:"ADDRESS" help:"Address of the WebSocket transport over TLS (Janus: 8989); needs tls-cert and tls-key. A load balancer does it for less."`
+	TLSCert     string  `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain for clients, PEM; read again when it changes."`
+	TLSKey      string  `name:"tls-key" type:"path" placeholder:"FILE" help:"Key of the certificate for clients, PEM."`
+	AllowOrigin string  `name:"allow-origin" default:"*" placeholder:"ORIGIN" help:"Pages that may use this edge (allow_origin of Janus)."`
+	EnforceCORS bool    `name:"enforce-cors" help:"Hang up on WebSockets from pages that allow-origin does not name (enforce_cors of Janus)."`
+	ServerName  string  `name:"server-name" placeholder:"NAME" help:"Name that info tells (server_name of Janus). Default: that of a Janus."`
+}
+
+// Session is how long sessions live.
+type Session struct {
+	SessionTimeout time.Duration `name:"session-timeout" default:"60s" help:"A session that sends nothing for so long ends (session_timeout of Janus); 0s for never. Edges tell it by info."`
+	ReclaimTimeout time.Duration `name:"reclaim-timeout" default:"30s" help:"How long a session outlives its lost connection, waiting for a claim (reclaim_session_timeout of Janus); 0s for not at all. Edges tell it by info."`
+}
+
+// Records is where a session role keeps what nobody else knows.
+type Records struct {
+	Replicas int `name:"replicas" default:"0" placeholder:"N" help:"Copies that NATS keeps of the session records: 1, 3 or 5; 0 for three where there are as many servers, else one."`
+}
+
+// Media is the Janus that a media role serves.
+type Media struct {
+	Janus            JanusURL `name:"janus" default:"ws://127.0.0.1:8188" placeholder:"WS-URL" help:"WebSocket address of the Janus."`
+	JanusAdmin       AdminURL `name:"janus-admin" placeholder:"URL" help:"Admin API of the Janus, ws://, wss://, http:// or https:// (with path)."`
+	Exec             string   `name:"exec" placeholder:"COMMAND" help:"Command that runs the Janus: it is started when none answers, and again when it ends. It outlives this process, and the next one adopts it."`
+	MaxHandles       Cap      `name:"max-handles" default:"auto" placeholder:"N|auto" help:"Most handles on the Janus; 0 for no limit, auto for what suits its event_loops."`
+	JanusAPISecret   Secret   `name:"janus-api-secret" placeholder:"SECRET|@FILE" help:"api_secret of the Janus."`
+	JanusAdminSecret Secret   `name:"janus-admin-secret" placeholder:"SECRET|@FILE" help:"admin_secret of the Janus."`
+}
+
+// Dev is the cluster in one process.
+type Dev struct {
+	Janus      int        `name:"janus" default:"2" placeholder:"N" help:"How many Janus to run."`
+	JanusURL   []JanusURL `name:"janus-url" sep:"," placeholder:"WS-URL" help:"Use these Janus instead of running any."`
+	Demo       Address    `name:"demo" default:":8080" placeholder:"ADDRESS" help:"Address of the demo pages; off for none."`
+	NATSListen Address    `name:"nats-listen" default:"127.0.0.1:4222" placeholder:"ADDRESS" help:"Address of the built-in NATS server, for further processes and for looking on with the nats tool."`
+	Data       string     `name:"data" type:"path" placeholder:"FOLDER" help:"Folder for streams, Janus configurations and recordings, kept. Default: a temporary one, removed at the end."`
+}
