@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/roster"
+)
+
+// lane is the bus's lane that brings replies and events.
+const lane = 1
+
+// publisher is what requests need of the bus.
+type publisher interface {
+	Publish(subject, reply string, data []byte) error
+}
+
+// Edge is a running edge role. Make one with Start.
+type Edge struct {
+	opts       Options
+	member     messages.Member
+	host       string
+	askSubject string
+	start      time.Time
+	log        *slog.Logger
+	metrics    *metrics
+	guard      guard
+
+	bus     publisher
+	owner   func(partition int) (roster.Owner, bool)
+	suspect func(messages.Member)
+	draw    func() (session uint64)
+
+	numbers     atomic.Uint64 // of connections
+	connections table
+	partitions  [messages.Partitions]partition
+	waiting     atomic.Int64 // requests in flight
+	bytes       atomic.Int64 // of memory that they hold
+	repeater    *repeater
+	chooser     *chooser
+	info        *cluster
+
+	stopping   atomic.Bool
+	transports []*webSocket
+	beater     *roster.Beater
+	undo       []func() // of Start, the last first
+	tasks      sync.WaitGroup
+	stopOnce   sync.Once
+	stopped    error
+}
+
+// newEdge makes an edge that does nothing yet.
+func newEdge(o Options) *Edge {
+	o = o.withDefaults()
+	e := &Edge{
+		opts: o, member: messages.NewMember(o.Name), host: hostName(), start: time.Now(),
+		log: o.Log.With("node", o.Name), guard: guard{apiSecret: []byte(o.APISecret)},
+	}
+	e.askSubject = messages.EdgeAsk(e.member)
+	e.metrics = newMetrics(o.Registry, e)
+	e.repeater = newRepeater(e)
+	return e
+}
+
+// Start makes the process an edge. It returns when clients can connect. ctx bounds the start alone.
+func Start(ctx context.Context, o Options) (*Edge, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	e := newEdge(o)
+	if err := e.begin(ctx); err != nil {
+		for _, undo := range e.undo {
+			undo()
+		}
+		e.tasks.Wait()
+		return nil, fmt.Errorf("edge: %w", err)
+	}
+	e.log.Info("edge serves", "member", e.member.String(), "addresses", e.Addresses())
+	return e, nil
+}
+
+func (e *Edge) begin(ctx context.Context) error {
+	o := &e.opts
+	if p, ok := o.Roster.View().Find(messages.RoleEdge, o.Name); ok && !p.Silent {
+		return fmt.Errorf("%w: an edge of the name %s is alive", ErrOptions, o.Name)
+	}
+	e.bus, e.suspect = o.Bus, o.Roster.Suspect
+	e.owner = func(partition int) (roster.Owner, bool) { return o.Roster.View().Owner(partition) }
+	e.chooser = newChooser(o.Roster.View)
+	e.draw = e.chooser.draw
+	e.info = newCluster(o, e.fetchInfo, e.log)
+	e.info.build(o.Roster.View())
+	for scheme, address := range map[string]string{"ws": o.WS, "wss": o.WSS} {
+		if address == "" {
+			continue
+		}
+		w, err := e.listenWebSocket(ctx, scheme, address)
+		if err != nil {
+			return err
+		}
+		e.transports = append(e.transports, w)
+		e.undone(func() { _ = w.listener.Close() })
+	}
+	sub, err := o.Bus.Own(messages.EdgePrefix(e.member), lane, e.receive)
+	if err != nil {
+		return err
+	}
+	e.undone(sub.Cancel)
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.undone(stop)
+	e.tasks.Go(func() { e.repeater.run(background) })
+	e.tasks.Go(func() { e.info.run(background, o.Roster.View) })
+	e.undone(o.Roster.Watch(e.viewChanged))
+	o.Bus.OnState(e.busChanged)
+	for _, w := range e.transports {
+		e.tasks.Go(func() { w.serve(background) })
+	}
+	e.beater = roster.NewBeater(o.Bus, e.beat)
+	return nil
+}
+
+// undone notes what takes a step of the start back.
+func (e *Edge) undone(step func()) { e.undo = append([]func(){step}, e.undo...) }
+
+// Member is the edge's name and incarnation.
+func (e *Edge) Member() messages.Member { return e.member }
+
+// Addresses are the URLs for clients, by transport ("ws", "wss"); a transport that listens everywhere is named by the
+// loopback address.
+func (e *Edge) Addresses() map[string]string {
+	addresses := make(map[string]string, len(e.transports))
+	for _, w := range e.transports {
+		addresses[w.scheme] = w.url("127.0.0.1")
+	}
+	return addresses
+}
+
+// Ready reports why the edge cannot serve requests now, nil if it can.
+func (e *Edge) Ready() error {
+	switch {
+	case e.stopping.Load():
+		return errors.New("edge is stopping")
+	case !e.opts.Bus.Connected():
+		return errors.New("not connected to NATS")
+	}
+	for _, p := range e.opts.Roster.View().Nodes() {
+		if p.Takes() {
+			return nil
+		}
+	}
+	return errors.New("no session node is ready")
+}
+
+// Stop ends the edge: no client is accepted any more, those that are there are told to go elsewhere, the owners of their
+// sessions hear of it. It returns when all that is done or ctx has ended, with the error of ctx. It is idempotent.
+func (e *Edge) Stop(ctx context.Context) error {
+	e.stopOnce.Do(func() {
+		e.stopping.Store(true)
+		e.beater.Now()
+		var errs []error
+		for _, w := range e.transports {
+			errs = append(errs, w.stop(ctx))
+		}
+		if e.opts.Bus.Connected() {
+			errs = append(errs, e.opts.Bus.Flush(ctx))
+		}
+		e.beater.Stop()
+		for _, undo := range e.undo {
+			undo()
+		}
+		e.tasks.Wait()
+		if e.stopped = errors.Join(errs...); e.stopped != nil {
+			e.stopped = fmt.Errorf("edge: stop: %w", e.stopped)
+		}
+		e.log.Info("edge stopped", "unanswered", e.waiting.Load(), "error", e.stopped)
+	})
+	return e.stopped
+}
+
+func (e *Edge) beat() messages.Beat {
+	b := messages.Beat{
+		Role: messages.RoleEdge, Member: e.member, State: messages.StateReady,
+		Host: e.host, Region: e.opts.Region, Load: e.opts.Load.Value(),
+		Edge: &messages.EdgeBeat{Connections: e.connections.count()},
+	}
+	if e.stopping.Load() {
+		b.State = messages.StateDraining
+	}
+	for _, w := range e.transports {
+		b.Edge.WS = w.url(e.host)
+	}
+	return b
+}
+
+// viewChanged takes note of new owners, whose partitions' requests it has repeated.
+func (e *Edge) viewChanged(v *roster.View) {
+	var taken messages.PartitionSet
+	for p := range messages.Partitions {
+		if o, ok := v.Owner(p); ok {
+			if _, news := e.partitions[p].hear(o.Epoch); news {
+				taken.Add(p)
+			}
+		}
+	}
+	e.repeater.repeat(taken)
+	e.chooser.update(v)
+	e.info.update()
+}
+
+// busChanged has everything repeated that may have been lost with the connection to NATS.
+func (e *Edge) busChanged(connected bool) {
+	if connected {
+		for p := range e.partitions {
+			e.partitions[p].lose()
+		}
+		e.repeater.repeat(messages.AllPartitions())
+	}
+}
+
+func (e *Edge) fetchInfo(ctx context.Context, server messages.Member) ([]byte, error) {
+	m, err := e.opts.Bus.Request(ctx, messages.MediaInfo(server), nil)
+	if err != nil {
+		return nil, err
+	}
+	return m.Data, nil
+}
+
+// open begins a connection of a client.
+func (e *Edge) open(to client, number uint64, patience time.Duration) *connection {
+	c := &connection{client: to, number: number, patience: patience}
+	e.connections.add(c)
+	return c
+}
+
+// close ends a connection: nobody waits for its answers any more, and the owners of the sessions that it created or
+// claimed, or was about to, hear that their transport is gone.
+func (e *Edge) close(c *connection) {
+	e.connections.remove(c)
+	for _, u := range c.close() {
+		owned := u.owner != 0
+		for _, r := range e.partitions[messages.PartitionOf(u.session)].drop(c, u.session) {
+			owned = owned || r.opens()
+			e.release(r)
+		}
+		if owned {
+			e.repeater.gone(gone{u.session, c.number})
+		}
+	}
+}
+
+// publishGone tells the owner of a session that its transport closed. It reports false when the bus does not take it.
+func (e *Edge) publishGone(g gone) bool {
+	transport := messages.Transport{Edge: e.member, Connection: g.connection}
+	subject := messages.SessionSubject{
+		Partition: messages.PartitionOf(g.session), Session: g.session,
+		Kind: messages.SessionGone, Arg: fmt.Sprint(g.connection),
+	}
+	return e.bus.Publish(subject.String(), transport.String(), nil) == nil
+}
+
+func (e *Edge) now() time.Duration { return time.Since(e.start) }

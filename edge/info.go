@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/roster"
+)
+
+const (
+	infoPatience = 2 * time.Second // how long a media server may take to tell its info
+	infoRetry    = 2 * time.Second // and after what time it is asked again
+)
+
+// cluster is the server_info of the whole cluster, as one Janus would give it. It is made in the background from what the
+// media servers say of theirs and kept as bytes, so that a request costs a copy.
+type cluster struct {
+	opts    *Options
+	fetch   func(ctx context.Context, server messages.Member) ([]byte, error)
+	log     *slog.Logger
+	changed chan struct{}
+	tail    atomic.Pointer[[]byte] // what follows the transaction, up to the closing brace
+
+	// The rest belongs to run.
+	servers map[messages.Member]*serverInfo
+	base    []field // of the server that the cluster speaks with the words of; kept when that is gone
+}
+
+// field is a member of a JSON object.
+type field struct {
+	name  string
+	value json.RawMessage
+}
+
+// serverInfo is what one media server told.
+type serverInfo struct {
+	since   time.Time // when its Janus came up: another Janus may answer otherwise
+	fields  []field
+	plugins []field
+}
+
+func newCluster(o *Options, fetch func(context.Context, messages.Member) ([]byte, error), log *slog.Logger) *cluster {
+	return &cluster{
+		opts: o, fetch: fetch, log: log, changed: make(chan struct{}, 1), servers: make(map[messages.Member]*serverInfo),
+		base: []field{
+			{"name", quoted("Janus WebRTC Server")}, {"accepting-new-sessions", nil}, {"session-timeout", nil},
+			{"reclaim-session-timeout", nil}, {"server-name", nil}, {"api_secret", nil}, {"auth_token", nil},
+			{"transports", nil}, {"events", json.RawMessage("{}")}, {"loggers", json.RawMessage("{}")}, {"plugins", nil},
+		},
+	}
+}
+
+// append writes the answer to an info request with this transaction.
+func (i *cluster) append(dst, transaction []byte) []byte {
+	dst = append(dst, `{"janus":"server_info","transaction":`...)
+	dst = append(dst, transaction...)
+	if tail := i.tail.Load(); tail != nil {
+		dst = append(dst, *tail...)
+	}
+	return append(dst, '}')
+}
+
+// update has the info made anew. It does not block.
+func (i *cluster) update() {
+	select {
+	case i.changed <- struct{}{}:
+	default: // it is about to be
+	}
+}
+
+// run makes the info until ctx ends.
+func (i *cluster) run(ctx context.Context, view func() *roster.View) {
+	retry := time.NewTimer(infoRetry)
+	defer retry.Stop()
+	for {
+		complete := i.learn(ctx, view())
+		i.build(view())
+		var again <-chan time.Time
+		if !complete {
+			retry.Reset(infoRetry)
+			again = retry.C
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-i.changed:
+		case <-again:
+		}
+	}
+}
+
+// learn asks the media servers that it knows nothing of, and forgets those that are gone. It reports whether all answered.
+func (i *cluster) learn(ctx context.Context, v *roster.View) (complete bool) {
+	complete = true
+	live := make(map[messages.Member]*serverInfo)
+	for _, p := range v.Media() {
+		if p.Silent || !p.Beat.Media.Serves() {
+			continue
+		}
+		m := p.Beat.Member
+		if known := i.servers[m]; known != nil && known.since.Equal(p.Beat.Media.Since) {
+			live[m] = known
+			continue
+		}
+		s, err := i.ask(ctx, m)
+		if err != nil {
+			i.log.Debug("no info of media server", "server", m.String(), "error", err)
+			complete = false
+			continue
+		}
+		s.since = p.Beat.Media.Since
+		live[m] = s
+	}
+	i.servers = live
+	return complete
+}
+
+func (i *cluster) ask(ctx context.Context, m messages.Member) (*serverInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, infoPatience)
+	defer cancel()
+	data, err := i.fetch(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	fields, err := members(data)
+	if err != nil {
+		return nil, fmt.Errorf("info of %s: %w", m, err)
+	}
+	s := &serverInfo{}
+	for _, f := range fields {
+		switch f.name {
+		case "janus", "transaction", "session_id", "sender":
+			continue
+		case "plugins":
+			if s.plugins, err = members(f.value); err != nil {
+				return nil, fmt.Errorf("info of %s: %w", m, err)
+			}
+		}
+		s.fields = append(s.fields, f)
+	}
+	return s, nil
+}
+
+// build writes the info.
+func (i *cluster) build(v *roster.View) {
+	for _, p := range v.Media() {
+		if s := i.servers[p.Beat.Member]; s != nil {
+			i.base = s.fields
+			break
+		}
+	}
+	var b bytes.Buffer
+	for _, f := range i.base {
+		if value := i.value(f, v); value != nil {
+			fmt.Fprintf(&b, ",%s:%s", quoted(f.name), value)
+		}
+	}
+	tail := b.Bytes()
+	i.tail.Store(&tail)
+}
+
+// value is the cluster's own word where it has one; nil leaves the member out.
+func (i *cluster) value(f field, v *roster.View) json.RawMessage {
+	switch f.name {
+	case "accepting-new-sessions":
+		for _, p := range v.Nodes() {
+			if p.Takes() {
+				return json.RawMessage("true")
+			}
+		}
+		return json.RawMessage("false")
+	case "session-timeout":
+		return seconds(i.opts.SessionTimeout, f.value)
+	case "reclaim-session-timeout":
+		return seconds(i.opts.ReclaimTimeout, f.value)
+	case "server-name":
+		if i.opts.ServerName != "" {
+			return quoted(i.opts.ServerName)
+		}
+	case "api_secret":
+		return strconv.AppendBool(nil, i.opts.APISecret != "")
+	case "auth_token":
+		return json.RawMessage("false")
+	case "transports":
+		return i.transports(f.value)
+	case "plugins":
+		return object(i.plugins(v))
+	}
+	return f.value
+}
+
+// plugins are those that any live server has.
+func (i *cluster) plugins(v *roster.View) []field {
+	var all []field
+	have := make(map[string]bool)
+	for _, p := range v.Media() {
+		s := i.servers[p.Beat.Member]
+		if s == nil {
+			continue
+		}
+		for _, f := range s.plugins {
+			if !have[f.name] {
+				have[f.name] = true
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
+// transports are those of this edge, in the words of the media server's where it has the same.
+func (i *cluster) transports(of json.RawMessage) json.RawMessage {
+	const webSockets = "janus.transport.websockets"
+	said, _ := members(of)
+	for _, f := range said {
+		if f.name == webSockets {
+			return object([]field{f})
+		}
+	}
+	return object([]field{{webSockets, json.RawMessage(`{"name":"JANUS WebSockets transport plugin"}`)}})
+}
+
+// seconds writes a time-out as Janus does, or what a server says where none is configured.
+func seconds(d time.Duration, otherwise json.RawMessage) json.RawMessage {
+	if d == 0 {
+		return otherwise
+	}
+	return strconv.AppendInt(nil, int64(max(d, 0)/time.Second), 10)
+}
+
+// members reads the members of a JSON object in order.
+func members(data []byte) ([]field, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if t, err := d.Token(); err != nil {
+		return nil, err
+	} else if t != json.Delim('{') {
+		return nil, janusjson.ErrNotObject
+	}
+	var all []field
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, err
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, value); err != nil {
+			return nil, err
+		}
+		all = append(all, field{name.(string), compact.Bytes()})
+	}
+	return all, nil
+}
+
+func quoted(s string) json.RawMessage { return janusjson.AppendQuoted(nil, s) }
+
+// object writes a JSON object.
+func object(fields []field) json.RawMessage {
+	b := []byte{'{'}
+	for n, f := range fields {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, quoted(f.name)...)
+		b = append(b, ':')
+		b = append(b, f.value...)
+	}
+	return append(b, '}')
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/januscloud/januscloud/edge/websocket"
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/load"
+	"github.com/januscloud/januscloud/messages/roster"
+	"github.com/januscloud/januscloud/messages/wheel"
+)
+
+// Defaults of Options.
+const (
+	DefaultDeadline              = 30 * time.Second
+	DefaultOrigin                = "*"
+	DefaultMaxInFlight           = 256 << 20
+	DefaultMaxConnectionInFlight = 4 << 20
+)
+
+// Options are what an edge needs. The zero value of a field means its default, where one is named.
+type Options struct {
+	Name     string // unique among the cluster's edges, see messages.ValidName
+	Region   string
+	Bus      *bus.Bus
+	Roster   *roster.Roster
+	Wheel    *wheel.Wheel
+	Load     *load.Meter
+	Log      *slog.Logger
+	Registry prometheus.Registerer // nil: no metrics
+
+	// WS is the address of the WebSocket transport (Janus: 8188), WSS that of the same over TLS; port 0 picks a free one,
+	// an empty address switches the transport off. WSS needs CertFile and KeyFile, PEM files that are read again when they
+	// change.
+	WS, WSS           string
+	CertFile, KeyFile string
+
+	// Origin is what browsers are told may use this edge (Access-Control-Allow-Origin; allow_origin of Janus, "*" by
+	// default). With EnforceOrigin a WebSocket from an origin that does not begin with it is hung up on (enforce_cors).
+	Origin        string
+	EnforceOrigin bool
+
+	// APISecret is asked of every request but info and ping (api_secret of Janus; empty: none).
+	APISecret string
+
+	// Deadline is how long a request over WebSocket may wait for its answer (DefaultDeadline).
+	Deadline time.Duration
+
+	// MaxMessage and MaxQueue bound what a client may send at once and leave unread, in bytes (see websocket.Options).
+	MaxMessage, MaxQueue int
+	// MaxConnections bounds the clients of each transport (see websocket.Options.MaxConns).
+	MaxConnections int
+	// PingInterval is the silence after which a WebSocket is pinged, and PongTimeout how much longer it lives without a
+	// sign (pingpong_trigger and pingpong_timeout of Janus; 0 = never).
+	PingInterval, PongTimeout time.Duration
+	// MaxInFlight bounds the memory of all unanswered requests in bytes, MaxConnectionInFlight that of one connection's;
+	// what exceeds them is refused.
+	MaxInFlight, MaxConnectionInFlight int
+
+	// ServerName, SessionTimeout and ReclaimTimeout are told by info; where they are zero a media server's are.
+	ServerName                     string
+	SessionTimeout, ReclaimTimeout time.Duration
+
+	// Quirks are the manners of the Janus version that is imitated.
+	Quirks janusjson.Quirks
+}
+
+// ErrOptions says that an edge cannot be made of its Options.
+var ErrOptions = errors.New("edge: bad options")
+
+func (o Options) check() error {
+	switch {
+	case !messages.ValidName(o.Name):
+		return fmt.Errorf("%w: %q is not a valid name", ErrOptions, o.Name)
+	case o.WS == "" && o.WSS == "":
+		return fmt.Errorf("%w: no transport has an address", ErrOptions)
+	case o.WSS != "" && (o.CertFile == "" || o.KeyFile == ""):
+		return fmt.Errorf("%w: WebSocket over TLS needs a certificate and its key", ErrOptions)
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	def(&o.Origin, DefaultOrigin)
+	def(&o.Deadline, DefaultDeadline)
+	def(&o.MaxMessage, websocket.DefaultMaxMessage)
+	def(&o.MaxInFlight, DefaultMaxInFlight)
+	def(&o.MaxConnectionInFlight, DefaultMaxConnectionInFlight)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

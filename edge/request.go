@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
+
+// serve takes in one message of a client: the JSON texts in it, in order, as Janus does. frame is the caller's again on
+// return.
+func (e *Edge) serve(c *connection, frame []byte) {
+	var m janusjson.Message
+	err := e.scan(frame, &m)
+	if err == nil {
+		e.request(c, &m)
+		return
+	}
+	var texts [][]byte
+	if errors.Is(err, janusjson.ErrOdd) {
+		texts, err = janusjson.Decode(frame, e.opts.Quirks)
+	}
+	if err != nil {
+		e.refuseFrame(c, err)
+		return
+	}
+	for _, text := range texts {
+		if err := janusjson.Scan(text, &m); err != nil {
+			e.refuseFrame(c, err)
+			return
+		}
+		e.request(c, &m)
+	}
+}
+
+// scan is janusjson.Scan, but sends what the configured quirks may forbid to Decode.
+func (e *Edge) scan(frame []byte, m *janusjson.Message) error {
+	if n := len(frame); e.opts.Quirks.TrailingSpaceBroken && n > 0 && frame[n-1] <= ' ' {
+		return janusjson.ErrOdd
+	}
+	return janusjson.Scan(frame, m)
+}
+
+// request judges one request in the order of janus_process_incoming_request (src/janus.c), up to where the session is
+// looked up: that and all behind it is its owner's business.
+func (e *Edge) request(c *connection, m *janusjson.Message) {
+	session, _ := m.Uint(janusjson.KeySessionID)
+	handle, _ := m.Uint(janusjson.KeyHandleID)
+	reply := messages.Reply{Session: session}
+	if err := malformed(m); err != nil {
+		e.refuse(c, reply, err)
+		return
+	}
+	reply.Transaction = m.Bytes(janusjson.KeyTransaction)
+	verb := m.Verb()
+	e.metrics.requests[verb].Inc()
+	switch kind := m.Kind(janusjson.KeyHandleID); {
+	case session == 0 && handle == 0:
+		e.sessionless(c, verb, reply, m)
+	case session == 0:
+		e.refuse(c, reply, messages.Errorf(messages.CodeSessionNotFound, "Session not found"))
+	case handle == 0 && kind != janusjson.KindAbsent && kind != janusjson.KindNull:
+		e.refuse(c, reply, messages.Errorf(messages.CodeHandleNotFound, "Handle not found"))
+	case !e.guard.admits(m):
+		e.refuse(c, reply, errUnauthorized())
+	default:
+		e.forward(newRequest(c, session, verb, m), reply)
+	}
+}
+
+// malformed checks what every request must have (incoming_request_parameters of src/janus.c).
+func malformed(m *janusjson.Message) *messages.Error {
+	for _, key := range [...]janusjson.Key{janusjson.KeyTransaction, janusjson.KeyJanus} {
+		switch m.Kind(key) {
+		case janusjson.KindString:
+		case janusjson.KindAbsent:
+			return messages.ErrMissing(key.String())
+		default:
+			return messages.ErrElementType(key.String(), "a string")
+		}
+	}
+	if id, ok := m.Int(janusjson.KeyID); m.Has(janusjson.KeyID) && (!ok || id < 0) {
+		return messages.ErrElementType("id", "a positive integer")
+	}
+	return nil
+}
+
+// sessionless serves a request that names neither session nor handle.
+func (e *Edge) sessionless(c *connection, verb janusjson.Verb, reply messages.Reply, m *janusjson.Message) {
+	switch verb {
+	case janusjson.VerbInfo:
+		e.write(c, e.info.append(nil, reply.Transaction))
+	case janusjson.VerbPing:
+		e.write(c, reply.Append(nil, "pong"))
+	case janusjson.VerbCreate:
+		if !e.guard.admits(m) {
+			e.refuse(c, reply, errUnauthorized())
+			return
+		}
+		session, _ := m.Uint(janusjson.KeyID)
+		drawn := session == 0
+		if drawn {
+			session = e.draw()
+		}
+		r := newRequest(c, session, verb, m)
+		r.drawn = drawn
+		e.forward(r, reply)
+	default:
+		text, _ := m.Text(janusjson.KeyJanus)
+		e.refuse(c, reply, messages.ErrUnhandled(text))
+	}
+}
+
+// newRequest keeps a request: it is the one copy made of it.
+func newRequest(c *connection, session uint64, verb janusjson.Verb, m *janusjson.Message) *request {
+	return &request{conn: c, session: session, verb: verb, body: bytes.Clone(m.Raw())}
+}
+
+// forward sends a request to the owner of its session, or refuses it.
+func (e *Edge) forward(r *request, reply messages.Reply) {
+	if !e.send(r) {
+		e.refuse(r.conn, reply, messages.Errorf(messages.CodeUnknown, "Too many requests in flight"))
+	}
+}
+
+// send numbers a request, keeps it and publishes it, unless it has to wait behind others. It reports false when the
+// connection, or all together, have too much in flight.
+func (e *Edge) send(r *request) bool {
+	if e.bytes.Add(int64(r.size())) > int64(e.opts.MaxInFlight) || !r.conn.admit(r, e.opts.MaxConnectionInFlight) {
+		e.bytes.Add(-int64(r.size()))
+		e.metrics.drop(dropBusy)
+		return false
+	}
+	e.waiting.Add(1)
+	p := &e.partitions[messages.PartitionOf(r.session)]
+	publish := p.add(r, e.now())
+	e.repeater.watch()
+	if publish {
+		e.publish(p, repeat{request: r})
+	}
+	return true
+}
+
+// publish hands a request to the bus, under its identity. It reports false when the bus does not take it, which leaves it
+// to the repeater.
+func (e *Edge) publish(p *partition, x repeat) bool {
+	identity := messages.Identity{
+		Edge: e.member, Connection: x.conn.number, Session: x.session, N: x.n, Repeat: x.again,
+	}
+	err := e.bus.Publish(messages.RequestSubject(x.session), identity.String(), x.body)
+	switch {
+	case errors.Is(err, bus.ErrTooLarge):
+		e.tooLarge(p, x.request)
+		return true
+	case err != nil:
+		p.unpublished(x.request)
+		return false
+	}
+	if x.again {
+		e.metrics.repeats.Inc()
+	}
+	if x.opens() && x.conn.isClosed() {
+		// Its connection closed while it was on its way here: the owner must hear of that after the request.
+		e.repeater.gone(gone{x.session, x.conn.number})
+	}
+	return true
+}
+
+// tooLarge answers a request that NATS does not take.
+func (e *Edge) tooLarge(p *partition, r *request) {
+	if r, _ := p.take(r.conn.number, r.session, r.n); r != nil {
+		e.release(r)
+		e.refuse(r.conn, r.reply(), messages.Errorf(messages.CodeUnknown, "Request too large (%d bytes)", len(r.body)))
+	}
+}
+
+// expire answers a request whose time is up. What is answered to it later is dropped.
+func (e *Edge) expire(r *request) {
+	e.release(r)
+	e.metrics.drop(dropDeadline)
+	e.log.Debug("request timed out", "session", r.session, "verb", r.verb.String(), "published", r.published)
+	e.refuse(r.conn, r.reply(), messages.Errorf(messages.CodeUnknown, "Request timed out (no answer within %v)", r.conn.patience))
+}
+
+// release counts a request out.
+func (e *Edge) release(r *request) {
+	r.conn.release(r)
+	e.bytes.Add(-int64(r.size()))
+	e.waiting.Add(-1)
+}
+
+// refuse answers a request with an error.
+func (e *Edge) refuse(c *connection, reply messages.Reply, err *messages.Error) {
+	e.metrics.refused(err.Code)
+	e.write(c, reply.AppendError(nil, err))
+}
+
+// refuseFrame answers a message that is not JSON. Where jansson broke a character while quoting the message, Janus has no
+// reason to give, and neither have we.
+func (e *Edge) refuseFrame(c *connection, err error) {
+	var syntax *janusjson.SyntaxError
+	if errors.As(err, &syntax) {
+		reason, ok := syntax.Reason()
+		if ok {
+			e.refuse(c, messages.Reply{}, &messages.Error{Code: messages.CodeInvalidJSON, Reason: reason})
+			return
+		}
+		e.metrics.refused(messages.CodeInvalidJSON)
+		e.write(c, fmt.Appendf(nil, `{"janus":"error","error":{"code":%d}}`, messages.CodeInvalidJSON))
+		return
+	}
+	e.refuse(c, messages.Reply{}, messages.Errorf(messages.CodeInvalidJSON, "Invalid Janus API request - more than %d JSON texts", janusjson.MaxTexts))
+}
+
+func errUnauthorized() *messages.Error {
+	return messages.Errorf(messages.CodeUnauthorized, "Unauthorized request (wrong or missing secret/token)")
+}
+
+// write sends a text to a client. What a client that closed or does not read misses is counted.
+func (e *Edge) write(c *connection, text []byte) {
+	if err := c.client.Send(text); err != nil {
+		e.metrics.drop(dropClient)
+	}
+}

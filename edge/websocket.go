@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/gobwas/ws"
+
+	"github.com/januscloud/januscloud/edge/websocket"
+)
+
+// subprotocol is what clients of the Janus API offer (src/transports/janus_websockets.c).
+const subprotocol = "janus-protocol"
+
+// webSocket is the WebSocket transport, plain or over TLS. It is where a request enters.
+type webSocket struct {
+	edge     *Edge
+	scheme   string // "ws" or "wss"
+	listener net.Listener
+	server   *websocket.Server
+}
+
+// Open implements websocket.Handler.
+func (w *webSocket) Open(c *websocket.Conn) {
+	c.SetData(w.edge.open(c, c.ID(), w.edge.opts.Deadline))
+}
+
+// Message implements websocket.Handler: a client's requests begin here, and serve takes them to their session's owner.
+func (w *webSocket) Message(c *websocket.Conn, data []byte) {
+	w.edge.serve(c.Data().(*connection), data)
+}
+
+// Close implements websocket.Handler.
+func (w *webSocket) Close(c *websocket.Conn, _ error) {
+	w.edge.close(c.Data().(*connection))
+}
+
+// listenWebSocket opens a transport, which serves nobody yet.
+func (e *Edge) listenWebSocket(ctx context.Context, scheme, address string) (*webSocket, error) {
+	w := &webSocket{edge: e, scheme: scheme}
+	options := websocket.Options{
+		Name: scheme, Subprotocols: []string{subprotocol},
+		MaxMessage: e.opts.MaxMessage, MaxQueue: e.opts.MaxQueue, MaxConns: e.opts.MaxConnections,
+		PingInterval: e.opts.PingInterval, PongTimeout: e.opts.PongTimeout,
+		Header: e.crossOrigin, IDs: &e.numbers, Log: e.log, Registry: e.opts.Registry,
+	}
+	if scheme == "wss" {
+		certificate, err := websocket.LoadCertificate(e.opts.CertFile, e.opts.KeyFile, e.log)
+		if err != nil {
+			return nil, err
+		}
+		options.TLS = certificate.Config()
+	}
+	var err error
+	if w.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", address); err != nil {
+		return nil, fmt.Errorf("transport %s: %w", scheme, err)
+	}
+	w.server = websocket.New(w, options)
+	return w, nil
+}
+
+// serve accepts clients until ctx ends or the transport is stopped.
+func (w *webSocket) serve(ctx context.Context) {
+	if err := w.server.Serve(ctx, w.listener); err != nil {
+		w.edge.log.Error("transport failed", "transport", w.scheme, "error", err)
+	}
+}
+
+// stop tells every client that the edge goes away (1001, RFC 6455 §7.4.1) and waits for them, until ctx ends.
+func (w *webSocket) stop(ctx context.Context) error {
+	return w.server.Shutdown(ctx, ws.StatusGoingAway, "edge is stopping")
+}
+
+// url is the address for clients on host, where the transport listens on all.
+func (w *webSocket) url(host string) string {
+	address := w.listener.Addr().(*net.TCPAddr)
+	if !address.IP.IsUnspecified() {
+		host = address.IP.String()
+	}
+	return fmt.Sprintf("%s://%s", w.scheme, net.JoinHostPort(host, fmt.Sprint(address.Port)))
+}
+
+// crossOrigin answers the browser's question who may use this edge, as Janus does.
+func (e *Edge) crossOrigin(r *websocket.Request) (http.Header, bool) {
+	h := http.Header{"Access-Control-Allow-Origin": {e.opts.Origin}}
+	if e.opts.Origin == DefaultOrigin {
+		return h, true
+	}
+	for asked, allowed := range map[string]string{
+		"Access-Control-Request-Headers": "Access-Control-Allow-Headers",
+		"Access-Control-Request-Methods": "Access-Control-Allow-Methods",
+	} {
+		if value := r.Header.Get(asked); value != "" {
+			h.Set(allowed, value)
+		}
+	}
+	origin := r.Header.Get("Origin")
+	return h, !e.opts.EnforceOrigin || origin != "" && strings.HasPrefix(origin, e.opts.Origin)
+}
+
+// hostName is how other machines may reach this one; loopback where that is not known.
+func hostName() string {
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "127.0.0.1"
+}
