@@ -3,7 +3,9 @@ package netpoll
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,6 +58,8 @@ type slot struct {
 // methods are safe from any goroutine.
 type Loop struct {
 	epoll, wake int
+	file        *os.File // the epoll descriptor, as Go's own poller sees it
+	raw         syscall.RawConn
 
 	// mu guards the table and the wake list for the length of a few memory
 	// operations; no handler runs and nothing blocks under it.
@@ -68,6 +72,9 @@ type Loop struct {
 	ended    bool
 
 	// The rest belongs to the goroutine in Run.
+	poll    func(uintptr) bool // pollOnce, made once
+	count   int                // of events
+	failure error              // of epoll_wait
 	events  [batchSize]unix.EpollEvent
 	ready   [batchSize]turn
 	again   []Handler
@@ -96,7 +103,20 @@ func Open() (*Loop, error) {
 		unix.Close(epoll)
 		return nil, fmt.Errorf("netpoll: epoll_ctl: %w", err)
 	}
-	return &Loop{epoll: epoll, wake: wake, free: noSlot}, nil
+	l := &Loop{epoll: epoll, wake: wake, free: noSlot}
+	l.poll = l.pollOnce
+	// Non-blocking, it is taken up by Go's poller, which then wakes Run.
+	err = unix.SetNonblock(epoll, true)
+	if err == nil {
+		l.file = os.NewFile(uintptr(epoll), "epoll")
+		l.raw, err = l.file.SyscallConn()
+	}
+	if err != nil {
+		unix.Close(wake)
+		unix.Close(epoll)
+		return nil, fmt.Errorf("netpoll: %w", err)
+	}
+	return l, nil
 }
 
 // Add watches a non-blocking descriptor for the given events. The descriptor
@@ -187,16 +207,9 @@ func (l *Loop) signal() {
 func (l *Loop) Run() error {
 	defer l.end()
 	for {
-		timeout := -1
-		if len(l.again) > 0 {
-			timeout = 0
-		}
-		n, err := unix.EpollWait(l.epoll, l.events[:], timeout)
+		n, err := l.wait()
 		if err != nil {
-			if err == unix.EINTR {
-				continue
-			}
-			return fmt.Errorf("netpoll: epoll_wait: %w", err)
+			return err
 		}
 		// Those that asked for another turn get it after those with news, and
 		// not twice in one round.
@@ -215,6 +228,29 @@ func (l *Loop) Run() error {
 			return nil
 		}
 	}
+}
+
+// wait returns the number of events. It does not block in epoll_wait, which
+// would keep a processor from the other goroutines until the runtime notices: the
+// goroutine parks until Go's poller finds the epoll descriptor readable.
+func (l *Loop) wait() (n int, err error) {
+	if err := l.raw.Read(l.poll); err != nil {
+		return 0, fmt.Errorf("netpoll: %w", err)
+	}
+	if l.failure != nil {
+		return 0, fmt.Errorf("netpoll: epoll_wait: %w", l.failure)
+	}
+	return l.count, nil
+}
+
+// pollOnce fills events and reports whether the goroutine has something to do.
+func (l *Loop) pollOnce(uintptr) (done bool) {
+	n, err := unix.EpollWait(l.epoll, l.events[:], 0)
+	for err == unix.EINTR {
+		n, err = unix.EpollWait(l.epoll, l.events[:], 0)
+	}
+	l.count, l.failure = n, err
+	return n > 0 || err != nil || len(l.again) > 0
 }
 
 func (l *Loop) call(h Handler, ev Events) {
@@ -253,7 +289,7 @@ func (l *Loop) end() {
 	l.closing, l.ended = true, true
 	l.woken = nil
 	unix.Close(l.wake)
-	unix.Close(l.epoll)
+	l.file.Close()
 }
 
 // take and release keep the table of slots; called with mu held.

@@ -18,13 +18,17 @@ import (
 // poller have their turn.
 const acceptBatch = 16
 
-// engine holds the event loops; they start with the first Serve.
+// engine holds the event loops.
 type engine struct {
 	pollers []*poller
 	next    atomic.Uint32
 }
 
+// start runs the loops, unless they run already. Called with Server.mu held.
 func (e *engine) start(s *Server) error {
+	if len(e.pollers) > 0 {
+		return nil
+	}
 	for range s.opts.Pollers {
 		loop, err := netpoll.Open()
 		if err != nil {
@@ -79,11 +83,13 @@ func (e *engine) accept(ctx context.Context, s *Server, ln net.Listener) error {
 		return fmt.Errorf("websocket: listener: %w", err)
 	}
 	_, tcp := ln.(*net.TCPListener)
-	a := &acceptor{server: s, poller: e.pick(), fd: fd, tcp: tcp, ctx: ctx, done: make(chan struct{})}
-	if a.key, err = a.poller.loop.Add(fd, a, netpoll.Readable); err != nil {
+	a := &acceptor{server: s, poller: e.pick(), fd: fd, tcp: tcp, ctx: ctx, resting: true, done: make(chan struct{})}
+	// At rest until it knows its key, which the loop's goroutine needs.
+	if a.key, err = a.poller.loop.Add(fd, a, 0); err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("websocket: listener: %w", err)
 	}
+	a.poller.loop.Wake(a)
 	<-ctx.Done()
 	if a.poller.loop.Wake(a) {
 		<-a.done

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -409,3 +410,6 @@ func lint(t *testing.T, g prometheus.Gatherer) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// isReset reports the end a peer sees that had sent bytes nobody read.
+func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) }

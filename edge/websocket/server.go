@@ -98,6 +98,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ln.Close()
 	})
 	if s.opts.TLS == nil && s.engine.serves(ln) {
+		if err := s.startEngine(); err != nil {
+			return fmt.Errorf("websocket: %w", err)
+		}
 		return s.engine.accept(ctx, s, ln)
 	}
 	return s.acceptStreams(ctx, ln)
@@ -110,17 +113,19 @@ func (s *Server) begin() error {
 	if s.stopping {
 		return ErrServed
 	}
-	if !s.started {
-		if err := s.engine.start(s); err != nil {
-			return fmt.Errorf("websocket: %w", err)
-		}
-		if s.opts.PingInterval > 0 {
-			s.tasks.Go(s.sweep)
-		}
-		s.started = true
+	if !s.started && s.opts.PingInterval > 0 {
+		s.tasks.Go(s.sweep)
 	}
+	s.started = true
 	s.serving.Add(1)
 	return nil
+}
+
+// startEngine starts the event loops before the first listener that needs them.
+func (s *Server) startEngine() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.engine.start(s)
 }
 
 // Shutdown stops accepting, closes every connection with the given code and

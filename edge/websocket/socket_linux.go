@@ -81,44 +81,45 @@ func (c *socket) Ready(ev netpoll.Events) (again bool) {
 
 // turn serves what is left of the last turn, or else what one read gives.
 func (c *socket) turn() (again bool) {
-	buf := c.poller.buf
-	n := c.recover(buf)
-	if !c.more {
-		m, err := unix.Read(c.fd, buf[n:])
-		switch {
-		case err == unix.EAGAIN || err == unix.EINTR:
-			m = 0
-		case err != nil:
-			c.lost(fmt.Errorf("websocket: read: %w", err))
-			return false
-		case m == 0:
-			c.lost(io.EOF)
-			return false
+	if c.more {
+		rest, more := c.receive(c.carry.rest())
+		c.more = more
+		c.carry.taken = len(c.carry.bytes) - len(rest)
+		if len(rest) == 0 {
+			c.forget()
 		}
-		n += m
+		return more
 	}
-	var rest []byte
-	rest, c.more = c.receive(buf[:n])
-	c.keep(rest)
-	return c.more
-}
-
-// recover puts what was kept back to the front of the shared buffer.
-func (c *socket) recover(buf []byte) int {
-	if c.carry == nil {
-		return 0
+	buf := c.poller.buf
+	n := 0
+	if c.carry != nil {
+		n = copy(buf, c.carry.rest())
+		c.forget()
 	}
-	n := copy(buf, c.carry.bytes)
-	c.server.putBuffer(c.carry)
-	c.carry = nil
-	return n
-}
-
-func (c *socket) keep(rest []byte) {
+	m, err := unix.Read(c.fd, buf[n:])
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		m = 0
+	case err != nil:
+		c.lost(fmt.Errorf("websocket: read: %w", err))
+		return false
+	case m == 0:
+		c.lost(io.EOF)
+		return false
+	}
+	rest, more := c.receive(buf[:n+m])
 	if len(rest) > 0 {
 		c.carry = c.server.getBuffer()
 		c.carry.bytes = append(c.carry.bytes, rest...)
 	}
+	c.more = more
+	return more
+}
+
+// forget gives back what was kept of the input.
+func (c *socket) forget() {
+	c.server.putBuffer(c.carry)
+	c.carry = nil
 }
 
 // release closes the descriptor, before anybody else can see the state change.
@@ -131,8 +132,7 @@ func (c *socket) release() {
 	}
 	unix.Close(c.fd)
 	if c.carry != nil {
-		c.server.putBuffer(c.carry)
-		c.carry = nil
+		c.forget()
 	}
 	c.released()
 	c.mu.Unlock()

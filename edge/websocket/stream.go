@@ -8,12 +8,16 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
 // streamBuffer is the read buffer of a connection that has its own goroutine;
 // crypto/tls keeps a whole record besides.
 const streamBuffer = 4 << 10
+
+// streamChunk is the most that is written at a time, under one deadline.
+const streamChunk = 64 << 10
 
 // stream carries a connection over any net.Conn, TLS foremost: one goroutine
 // reads, a second one writes while there is something to write.
@@ -161,22 +165,41 @@ func (c *stream) write() {
 	for c.out.len() > 0 && c.state() < aborted {
 		batch := c.out
 		c.out, c.flight = nil, batch.len()
-		c.mu.Unlock()
-		_ = c.nc.SetWriteDeadline(time.Now().Add(c.server.opts.WriteTimeout))
-		n, err := c.nc.Write(batch.rest())
-		c.server.metrics.sentBytes.Add(float64(n))
-		c.server.putBuffer(batch)
-		c.mu.Lock()
-		c.flight = 0
-		if err != nil && c.state() < aborted {
-			c.abort(fmt.Errorf("websocket: write: %w", err))
-			c.attend()
+		for batch.len() > 0 && c.state() < aborted {
+			c.writeChunk(batch)
 		}
+		c.flight = 0
+		c.server.putBuffer(batch)
+	}
+	if c.state() == closing {
+		// TLS says goodbye, for which it may have to wait.
+		c.mu.Unlock()
+		c.closeWrite()
+		c.mu.Lock()
 	}
 	c.writing = false
-	if c.state() == closing {
-		c.closeWrite()
+}
+
+// writeChunk sends the front of a batch, so little that a peer which takes
+// anything at all takes it within WriteTimeout. It lets go of mu meanwhile.
+func (c *stream) writeChunk(batch *buffer) {
+	chunk := batch.rest()
+	chunk = chunk[:min(len(chunk), streamChunk)]
+	c.mu.Unlock()
+	_ = c.nc.SetWriteDeadline(time.Now().Add(c.server.opts.WriteTimeout))
+	n, err := c.nc.Write(chunk)
+	c.server.metrics.sentBytes.Add(float64(n))
+	c.mu.Lock()
+	batch.taken += n
+	c.flight -= n
+	if err == nil || c.state() >= aborted {
+		return
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = ErrStalled
+	}
+	c.abort(fmt.Errorf("websocket: write: %w", err))
+	c.attend()
 }
 
 // closeWrite tells the peer that no more comes; a connection that cannot be
