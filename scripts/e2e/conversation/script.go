@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conversation
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrScript is wrapped by errors in the text of a conversation.
+var ErrScript = errors.New("conversation: bad script")
+
+// Script is one conversation as written.
+type Script struct {
+	// Name is the file's, without folder and ending.
+	Name string
+	// Setup is what the server must be started with.
+	Setup Setup
+	steps []step
+	files map[string]string // by name, as JSON strings
+}
+
+// Setup are the settings that clients can tell. The zero value of a time-out asks for Janus's default: 60 s, and no reclaim
+// time.
+type Setup struct {
+	SessionTimeout, ReclaimTimeout time.Duration
+	APISecret                      string
+}
+
+// String is the setup as written; "" for the usual one.
+func (s Setup) String() string {
+	var words []string
+	if s.SessionTimeout != 0 {
+		words = append(words, "session-timeout="+s.SessionTimeout.String())
+	}
+	if s.ReclaimTimeout != 0 {
+		words = append(words, "reclaim-timeout="+s.ReclaimTimeout.String())
+	}
+	if s.APISecret != "" {
+		words = append(words, "api-secret="+s.APISecret)
+	}
+	return strings.Join(words, " ")
+}
+
+type verb uint8
+
+const (
+	verbSend verb = iota
+	verbAwait
+	verbClose
+	verbAbort
+	verbConnect
+	verbIdle
+)
+
+// step is one line.
+type step struct {
+	line       int
+	verb       verb
+	connection string
+	fragments  []string // of a send
+	binary     bool
+	replies    int
+	goOn       bool   // the send waits for nothing
+	kind       string // that an await waits for, or that a send is repeated for
+	path       string // of a connect
+	protocol   string
+	pause      time.Duration
+}
+
+// Load reads all conversations of a folder, in order of their names.
+func Load(folder string) ([]*Script, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
+	if err != nil {
+		return nil, fmt.Errorf("conversation: %w", err)
+	}
+	var all []*Script
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("conversation: %w", err)
+		}
+		s, err := Parse(strings.TrimSuffix(filepath.Base(file), ".txtar"), content)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// Parse reads a conversation.
+func Parse(name string, content []byte) (*Script, error) {
+	text, files := split(string(content))
+	s := &Script{Name: name, files: make(map[string]string)}
+	for file, content := range files {
+		s.files[file] = quoteLines(content)
+	}
+	for _, line := range joinLines(text) {
+		if err := s.parseLine(line); err != nil {
+			return nil, fmt.Errorf("%w: %s:%d: %w", ErrScript, name, line.number, err)
+		}
+	}
+	if len(s.steps) == 0 {
+		return nil, fmt.Errorf("%w: %s: no steps", ErrScript, name)
+	}
+	return s, nil
+}
+
+var marker = regexp.MustCompile(`(?m)^-- (\S+) --\n`)
+
+// split takes a txtar archive apart: the script, and the files by name.
+func split(archive string) (script string, files map[string]string) {
+	files = make(map[string]string)
+	marks := marker.FindAllStringSubmatchIndex(archive, -1)
+	end := len(archive)
+	for i := len(marks) - 1; i >= 0; i-- {
+		m := marks[i]
+		files[archive[m[2]:m[3]]] = archive[m[1]:end]
+		end = m[0]
+	}
+	return archive[:end], files
+}
+
+type line struct {
+	number int
+	text   string
+}
+
+// joinLines gives the lines that say something, with those that continue them.
+func joinLines(text string) []line {
+	var lines []line
+	for i, l := range strings.Split(text, "\n") {
+		trimmed := strings.TrimSpace(l)
+		switch {
+		case trimmed == "" || strings.HasPrefix(trimmed, "#"):
+		case l[0] == ' ' || l[0] == '\t':
+			if len(lines) > 0 {
+				lines[len(lines)-1].text += trimmed
+			}
+		default:
+			lines = append(lines, line{i + 1, trimmed})
+		}
+	}
+	return lines
+}
+
+// quoteLines is text as a JSON string, its lines ended by CRLF.
+func quoteLines(text string) string {
+	return string(mustMarshal(strings.ReplaceAll(text, "\n", "\r\n")))
+}
+
+var errStep = errors.New("not a step")
+
+func (s *Script) parseLine(l line) error {
+	first, rest, _ := strings.Cut(l.text, " ")
+	switch first {
+	case "with":
+		if len(s.steps) > 0 {
+			return errors.New("settings come before steps")
+		}
+		return s.Setup.parse(rest)
+	case "idle":
+		pause, err := time.ParseDuration(rest)
+		if err != nil {
+			return err
+		}
+		s.steps = append(s.steps, step{line: l.number, verb: verbIdle, pause: pause})
+		return nil
+	}
+	st, err := parseStep(rest)
+	if err != nil {
+		return fmt.Errorf("%w: %q", err, l.text)
+	}
+	st.line, st.connection = l.number, first
+	s.steps = append(s.steps, st)
+	return nil
+}
+
+func (s *Setup) parse(words string) error {
+	for _, word := range strings.Fields(words) {
+		key, value, _ := strings.Cut(word, "=")
+		var err error
+		switch key {
+		case "session-timeout":
+			s.SessionTimeout, err = time.ParseDuration(value)
+		case "reclaim-timeout":
+			s.ReclaimTimeout, err = time.ParseDuration(value)
+		case "api-secret":
+			s.APISecret = value
+		default:
+			err = fmt.Errorf("unknown setting %q", key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var sending = regexp.MustCompile(`^(?:until ([a-z_]+) )?([0-9]?)(\+?)(>>?) (.*)$`)
+
+// parseStep reads what follows the connection's name.
+func parseStep(text string) (step, error) {
+	words := strings.Fields(text)
+	switch {
+	case len(words) == 1 && words[0] == "close":
+		return step{verb: verbClose}, nil
+	case len(words) == 1 && words[0] == "abort":
+		return step{verb: verbAbort}, nil
+	case len(words) == 2 && words[0] == "<":
+		return step{verb: verbAwait, kind: words[1]}, nil
+	case len(words) == 3 && words[0] == "connect":
+		return step{verb: verbConnect, path: words[1], protocol: words[2]}, nil
+	}
+	m := sending.FindStringSubmatch(text)
+	if m == nil {
+		return step{}, errStep
+	}
+	st := step{verb: verbSend, kind: m[1], replies: 1, goOn: m[3] != "", fragments: []string{m[5]}}
+	if m[2] != "" {
+		st.replies = int(m[2][0] - '0')
+	}
+	if m[4] == ">" {
+		return st, nil
+	}
+	quoted := m[5]
+	if quoted, st.binary = strings.CutPrefix(quoted, "binary "); st.binary {
+		quoted = strings.TrimSpace(quoted)
+	}
+	var err error
+	st.fragments, err = unquoteAll(quoted)
+	return st, err
+}
+
+// unquoteAll reads strings quoted as in Go, with blanks between them.
+func unquoteAll(text string) ([]string, error) {
+	var all []string
+	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
+		quoted, err := strconv.QuotedPrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %q", err, text)
+		}
+		s, err := strconv.Unquote(quoted)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+		text = text[len(quoted):]
+	}
+	if len(all) == 0 {
+		return nil, errStep
+	}
+	return all, nil
+}
