@@ -41,11 +41,12 @@ type Conn struct {
 	// mu orders writers among themselves and against the descriptor's end, so
 	// that nobody writes to a number the kernel has given to somebody else. It is
 	// held for one non-blocking write at most.
-	mu    sync.Mutex
-	out   *buffer     // frames not yet taken by the kernel; nil when there are none
-	why   error       // first reason for the end
-	timer *time.Timer // see expectEnd; nil while nothing is bounded
-	moved bool        // bytes left since the timer was set
+	mu      sync.Mutex
+	out     *buffer     // frames not yet taken by the kernel; nil when there are none
+	why     error       // first reason for the end
+	timer   *time.Timer // see expectEnd; nil while nothing is bounded
+	moved   bool        // bytes left since the timer was set
+	dropped int         // bytes accepted and given up with the connection
 }
 
 // link is what carries the bytes: an epoll descriptor or a net.Conn. All of it
@@ -101,17 +102,21 @@ func (c *Conn) Send(data []byte) error {
 	}
 	c.push(ws.OpText, data)
 	c.link.flush()
+	if c.state() != open {
+		return ErrClosed // writing brought to light that the peer is gone
+	}
 	c.server.metrics.sent.Inc()
 	return nil
 }
 
-// Unsent is the number of bytes that Send accepted and the kernel has not taken
-// yet. Zero after a Send means that this message and all before it are out of
-// this process's hands: the time to acknowledge an event.
+// Unsent is the number of bytes that Send accepted and the kernel has not taken.
+// Zero means that the messages of all earlier Sends that returned nil are out of
+// this process's hands: the time to acknowledge an event. It stays above zero on
+// a connection that ended before that.
 func (c *Conn) Unsent() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.link.unsent()
+	return c.link.unsent() + c.dropped
 }
 
 // Close sends what is queued and a close frame, and waits in the background,
@@ -264,6 +269,7 @@ func (c *Conn) released() {
 	c.enter(gone)
 	c.stopTimer()
 	if c.out != nil {
+		c.dropped += c.out.len()
 		c.server.putBuffer(c.out)
 		c.out = nil
 	}

@@ -101,7 +101,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		if err := s.startEngine(); err != nil {
 			return fmt.Errorf("websocket: %w", err)
 		}
-		return s.engine.accept(ctx, s, ln)
+		err := s.engine.accept(ctx, s, ln)
+		if ctx.Err() != nil {
+			return nil // also when it ended before the listener was taken up
+		}
+		return err
 	}
 	return s.acceptStreams(ctx, ln)
 }

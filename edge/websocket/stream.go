@@ -169,6 +169,7 @@ func (c *stream) write() {
 			c.writeChunk(batch)
 		}
 		c.flight = 0
+		c.dropped += batch.len()
 		c.server.putBuffer(batch)
 	}
 	if c.state() == closing {

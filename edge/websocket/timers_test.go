@@ -141,6 +141,9 @@ func TestWriteTimeout(t *testing.T) {
 		if waited := time.Since(start).Round(100 * time.Millisecond); waited != 7*time.Second {
 			t.Errorf("given up after %v", waited)
 		}
+		if c.Unsent() == 0 {
+			t.Error("Unsent says that all was sent")
+		}
 	})
 }
 
