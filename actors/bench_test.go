@@ -5,6 +5,8 @@ package actors
 import (
 	"fmt"
 	"log/slog"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,8 +24,8 @@ type benchRig struct {
 	bus     *bus.Bus
 	edge    messages.Member
 	server  messages.Member
-	replies int
-	last    string
+	replies atomic.Int64
+	last    atomic.Pointer[[]byte]
 }
 
 func newBenchRig(b *testing.B) *benchRig {
@@ -48,7 +50,7 @@ func newBenchRig(b *testing.B) *benchRig {
 	w.Start()
 	b.Cleanup(w.Stop)
 	rig := &benchRig{bus: conn, edge: messages.NewMember("edge"), server: messages.NewMember("janus")}
-	rig.own(b, messages.EdgePrefix(rig.edge), func(m *bus.Msg) { rig.replies++; rig.last = string(m.Data) })
+	rig.own(b, messages.EdgePrefix(rig.edge), func(m *bus.Msg) { rig.last.Store(&m.Data); rig.replies.Add(1) })
 	rig.own(b, messages.MediaPrefix(rig.server), rig.serve)
 	beater := roster.NewBeater(conn, func() messages.Beat {
 		return messages.Beat{Role: messages.RoleMedia, Member: rig.server, State: messages.StateReady,
@@ -85,33 +87,26 @@ func (r *benchRig) serve(m *bus.Msg) {
 	_ = r.bus.Publish(messages.HandleSubject(at.Session, messages.SessionReply, at.Handle), m.Reply, body)
 }
 
+// ask sends a request and waits for the reply, which may wait for the store.
 func (r *benchRig) ask(b *testing.B, session, n uint64, body string) {
 	b.Helper()
-	want := r.replies + 1
-	identity := messages.Identity{Edge: r.edge, Connection: 1, Session: session, N: n}.String()
-	if err := r.bus.Publish(messages.RequestSubject(session), identity, []byte(body)); err != nil {
-		b.Fatal(err)
-	}
-	for deadline := time.Now().Add(5 * time.Second); r.replies < want; {
-		if time.Now().After(deadline) {
-			b.Fatalf("no reply to %s", body)
-		}
-		<-time.After(time.Millisecond) // the reply waits for the store
-	}
+	want := int(r.replies.Load()) + 1
+	r.send(b, session, n, body)
+	r.waitReplies(b, want)
 }
 
 // run publishes a request as often as the benchmark wants; each must be answered.
 func (r *benchRig) run(b *testing.B, subject, identity string, data []byte) {
 	b.Helper()
-	before := r.replies
+	before := r.replies.Load()
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := r.bus.Publish(subject, identity, data); err != nil {
 			b.Fatal(err)
 		}
 	}
-	if got := r.replies - before; got != b.N {
-		b.Errorf("%d requests, %d replies; the last one: %s", b.N, got, r.last)
+	if got := r.replies.Load() - before; got != int64(b.N) {
+		b.Errorf("%d requests, %d replies; the last one: %s", b.N, got, *r.last.Load())
 	}
 }
 
@@ -137,4 +132,54 @@ func BenchmarkKeepalive(b *testing.B) {
 	data := fmt.Appendf(nil, `{"janus":"keepalive","transaction":"abcdefghijkl","session_id":%d}`, id)
 	subject, identity := messages.RequestSubject(id), messages.Identity{Edge: r.edge, Connection: 1, Session: id, N: 4}.String()
 	r.run(b, subject, identity, data)
+}
+
+// BenchmarkSessionMemory reports what an idle session with one bound handle costs the node.
+func BenchmarkSessionMemory(b *testing.B) {
+	r := newBenchRig(b)
+	const sessions = 20_000
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	// Once, however often the benchmark is asked to run: what is measured is no time.
+	before := heap()
+	ids := make([]uint64, sessions)
+	for i := range ids {
+		ids[i] = messages.NewSessionID(i % messages.Partitions)
+		r.send(b, ids[i], 1, `{"janus":"create","transaction":"c"}`)
+	}
+	r.waitReplies(b, sessions)
+	for _, id := range ids {
+		r.send(b, id, 2, fmt.Sprintf(`{"janus":"attach","transaction":"a","session_id":%d,"plugin":%q}`, id, echotest))
+	}
+	r.waitReplies(b, 2*sessions)
+	for _, id := range ids {
+		handle := messages.HandleID(id, messages.Identity{Edge: r.edge, Connection: 1, Session: id, N: 2}.String())
+		r.send(b, id, 3, fmt.Sprintf(`{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, handle))
+	}
+	r.waitReplies(b, 3*sessions)
+	b.ReportMetric(float64(heap()-before)/sessions, "B/session")
+	runtime.KeepAlive(ids)
+}
+
+func (r *benchRig) send(b *testing.B, session, n uint64, body string) {
+	b.Helper()
+	identity := messages.Identity{Edge: r.edge, Connection: 1, Session: session, N: n}.String()
+	if err := r.bus.Publish(messages.RequestSubject(session), identity, []byte(body)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (r *benchRig) waitReplies(b *testing.B, want int) {
+	b.Helper()
+	for deadline := time.Now().Add(30 * time.Second); r.replies.Load() < int64(want); {
+		if time.Now().After(deadline) {
+			b.Fatalf("%d of %d replies", r.replies.Load(), want)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
 }
