@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package netpoll is a small epoll loop over raw descriptors: one goroutine,
 // level triggered, no allocation per event.
 //

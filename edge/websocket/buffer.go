@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package websocket
 
 // Buffers above this size are left to the garbage collector, so that one large

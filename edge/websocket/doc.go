@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package websocket is a WebSocket server (RFC 6455) for very many mostly idle
 // clients. It knows nothing of what the messages mean: it agrees on a
 // subprotocol, joins fragments, answers pings and closes, and bounds everything

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package janusapi is the wire to one Janus: a WebSocket that carries the messages of many sessions in both directions (Conn),
 // and a client for its admin API (Admin).
 //

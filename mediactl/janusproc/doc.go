@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package janusproc runs a Janus beside a media role: it writes a complete configuration folder, starts the process, keeps it
 // running, and asks whether a Janus answers at an address.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package janusjson scans and splices raw Janus JSON.
 //
 // No hop of the cluster decodes a message and encodes it again. A hop scans the

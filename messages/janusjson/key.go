@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package janusjson
 
 // Key is a top-level key of a Janus message that some hop reads or rewrites.

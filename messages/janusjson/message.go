@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package janusjson
 
 // Message is the result of a Scan: where each known key stands in the raw bytes.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package janusjson
 
 // maxDepth is jansson's JSON_PARSER_MAX_DEPTH: the outermost value is at depth 1,

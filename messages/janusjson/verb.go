@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package janusjson
 
 // Verb is the value of the key janus: what a request wants, or what a reply or

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package lab is the rig that tests, bench and chaos stand on: it starts real Janus, NATS and januscloud processes on free
 // ports, kills and freezes them, and speaks to whatever answers as a strict Janus client.
 //

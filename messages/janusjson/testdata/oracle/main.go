@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command oracle writes the corpus of this package's tests: inputs, and what the
 // real jansson makes of them. It runs the binary built from oracle.c.
 //
