@@ -10,7 +10,6 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/januscloud/januscloud/mediactl/janusproc"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/scripts/lab"
 )
@@ -20,7 +19,7 @@ func TestRefusalsAreJanus(t *testing.T) {
 	server := startNATS(t)
 	for name, secret := range map[string]string{"without a secret": "", "with a secret": "secret"} {
 		t.Run(name, func(t *testing.T) {
-			janus := lab.Janus(t, func(c *janusproc.Config) { c.APISecret = secret })
+			janus := lab.Janus(t, func(c *lab.JanusConfig) { c.APISecret = secret })
 			e := startEdge(t, server, func(o *Options) { o.APISecret = secret })
 			ctx := testContext(t)
 			real := must[*lab.Client](t)(lab.Dial(ctx, janus.WSURL()))

@@ -33,7 +33,7 @@ func parent(script string, outlive bool) {
 		os.Exit(1)
 	}
 	fmt.Println(p.PID())
-	time.Sleep(time.Hour)
+	time.Sleep(time.Hour) //house:sleep this is the process that waits to be killed
 }
 
 // patience bounds every wait of these tests.

@@ -21,6 +21,10 @@ type JanusServer struct {
 	Config janusproc.Config
 }
 
+// JanusConfig is the configuration of a Janus under test; the tests of the edge take it from here, as they may not import
+// what belongs to the media role.
+type JanusConfig = janusproc.Config
+
 // Janus starts a real Janus on free ports and returns when it answers. Each change may alter the configuration first; the
 // name, which must be unique among those alive, and the folder are set already.
 func Janus(tb TB, changes ...func(*janusproc.Config)) *JanusServer {
