@@ -61,7 +61,12 @@ func restartNATS(t testing.TB, address string) {
 
 func connect(t testing.TB, s *embedded.Server) *bus.Bus {
 	t.Helper()
-	b := must[*bus.Bus](t)(bus.Connect(testContext(t), bus.Options{URLs: []string{s.ClientURL()}}))
+	return connectTo(t, s.ClientURL())
+}
+
+func connectTo(t testing.TB, nats string) *bus.Bus {
+	t.Helper()
+	b := must[*bus.Bus](t)(bus.Connect(testContext(t), bus.Options{URLs: []string{nats}}))
 	t.Cleanup(b.Close)
 	return b
 }
@@ -69,7 +74,12 @@ func connect(t testing.TB, s *embedded.Server) *bus.Bus {
 // startEdge runs an edge with a connection of its own.
 func startEdge(t testing.TB, s *embedded.Server, change func(*Options)) *Edge {
 	t.Helper()
-	b := connect(t, s)
+	return startEdgeAt(t, s.ClientURL(), change)
+}
+
+func startEdgeAt(t testing.TB, nats string, change func(*Options)) *Edge {
+	t.Helper()
+	b := connectTo(t, nats)
 	ctx, cancel := context.WithCancel(testContext(t))
 	t.Cleanup(cancel)
 	w := wheel.New(0)
@@ -111,6 +121,7 @@ type owner struct {
 	epoch  messages.Epoch
 	owned  messages.PartitionSet
 	script func(o *owner, s messages.SessionSubject, m *bus.Msg)
+	forget bool // do not remember what comes
 	beater *roster.Beater
 	subs   []*bus.Subscription
 
@@ -123,23 +134,33 @@ type owner struct {
 // startOwner runs a session node that owns partitions, on a connection of its own.
 func startOwner(t testing.TB, b *bus.Bus, name string, owned messages.PartitionSet, script func(*owner, messages.SessionSubject, *bus.Msg)) *owner {
 	t.Helper()
-	member := messages.NewMember(name)
-	o := &owner{
-		bus: b, member: member, owned: owned, script: script, epoch: messages.Epoch{}.Next(name, time.Now()),
+	o := newOwner(b, name, owned, script)
+	if err := o.begin(); err != nil {
+		t.Fatal(err)
 	}
-	for p := range owned.All() {
+	t.Cleanup(o.stop)
+	return o
+}
+
+func newOwner(b *bus.Bus, name string, owned messages.PartitionSet, script func(*owner, messages.SessionSubject, *bus.Msg)) *owner {
+	return &owner{
+		bus: b, member: messages.NewMember(name), owned: owned, script: script, epoch: messages.Epoch{}.Next(name, time.Now()),
+	}
+}
+
+func (o *owner) begin() error {
+	for p := range o.owned.All() {
 		sub, err := o.bus.Own(messages.SessionPrefix(p), p, o.receive)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		o.subs = append(o.subs, sub)
 	}
-	if err := o.bus.Flush(testContext(t)); err != nil {
-		t.Fatal(err)
+	if err := o.bus.Flush(context.Background()); err != nil {
+		return err
 	}
 	o.beater = roster.NewBeater(o.bus, o.beat)
-	t.Cleanup(o.stop)
-	return o
+	return nil
 }
 
 func (o *owner) stop() {
@@ -169,9 +190,11 @@ func (o *owner) receive(m *bus.Msg) {
 	if err != nil {
 		panic(err)
 	}
-	o.mu.Lock()
-	o.got = append(o.got, m)
-	o.mu.Unlock()
+	if !o.forget {
+		o.mu.Lock()
+		o.got = append(o.got, m)
+		o.mu.Unlock()
+	}
 	o.script(o, s, m)
 }
 

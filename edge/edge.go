@@ -98,11 +98,11 @@ func (e *Edge) begin(ctx context.Context) error {
 	e.draw = e.chooser.draw
 	e.info = newCluster(o, e.fetchInfo, e.log)
 	e.info.build(o.Roster.View())
-	for scheme, address := range map[string]string{"ws": o.WS, "wss": o.WSS} {
-		if address == "" {
+	for _, t := range []struct{ scheme, address string }{{"ws", o.WS}, {"wss", o.WSS}} {
+		if t.address == "" {
 			continue
 		}
-		w, err := e.listenWebSocket(ctx, scheme, address)
+		w, err := e.listenWebSocket(ctx, t.scheme, t.address)
 		if err != nil {
 			return err
 		}
@@ -194,8 +194,8 @@ func (e *Edge) beat() messages.Beat {
 	if e.stopping.Load() {
 		b.State = messages.StateDraining
 	}
-	for _, w := range e.transports {
-		b.Edge.WS = w.url(e.host)
+	if len(e.transports) > 0 {
+		b.Edge.WS = e.transports[0].url(e.host)
 	}
 	return b
 }
