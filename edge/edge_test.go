@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
@@ -203,4 +206,57 @@ func TestNameIsTaken(t *testing.T) {
 	if _, err := Start(testContext(t), o); !errors.Is(err, ErrOptions) {
 		t.Errorf("second edge of the name: %v", err)
 	}
+}
+
+// TestOwnersChange is a busy edge whose session nodes come and go: every request is answered, and answered once.
+func TestOwnersChange(t *testing.T) {
+	ctx := testContext(t)
+	server := startNATS(t)
+	e := startEdge(t, server, nil)
+	const clients, requests, changes = 8, 60, 4
+	var answered atomic.Int64
+	current := startOwner(t, connect(t, server), "n0", messages.AllPartitions(), obliging)
+	waitReady(t, e)
+	var work errgroup.Group
+	conns := make([]*lab.Client, clients)
+	for i := range conns {
+		conns[i] = dial(t, e)
+		work.Go(func() error {
+			session, err := conns[i].Create(ctx)
+			for range requests {
+				if err != nil {
+					return err
+				}
+				var sent [3]string
+				for j := range sent {
+					if sent[j], err = conns[i].Send(map[string]any{"janus": "keepalive", "session_id": session}); err != nil {
+						return err
+					}
+				}
+				for _, transaction := range sent {
+					if _, err = conns[i].Reply(ctx, transaction); err != nil {
+						return err
+					}
+					answered.Add(1)
+				}
+			}
+			return err
+		})
+	}
+	for i := range changes {
+		lab.WaitFor(t, patience, func() string {
+			return unless(answered.Load() > int64((i+1)*clients*requests*3/(changes+2)), "too few answers")
+		})
+		current.stop()
+		current = startOwner(t, connect(t, server), fmt.Sprintf("n%d", i+1), messages.AllPartitions(), obliging)
+	}
+	if err := work.Wait(); err != nil {
+		t.Error(err)
+	}
+	for i, c := range conns {
+		if v := c.Violations(); len(v) > 0 {
+			t.Errorf("client %d: %v", i, v)
+		}
+	}
+	expect(t, "requests in flight", e.waiting.Load(), 0)
 }
