@@ -25,6 +25,8 @@ const (
 	// hopeTime is how long a lost connection may take to come back, sessions claimed, before the handles are given up. It
 	// is meant for a socket that broke between two processes that live.
 	hopeTime = 2 * time.Second
+	// restartTime is how long a Janus that can be reached may be of no use before it is restarted, where that is ours to do.
+	restartTime = 5 * time.Second
 	// maxHeld and maxHeldBytes bound what waits for the connection to come back.
 	maxHeld      = 4096
 	maxHeldBytes = 16 << 20
@@ -54,6 +56,8 @@ type connection struct {
 	heard     time.Time // when Janus last said anything
 	pinged    time.Time
 	ticked    time.Time
+	down      time.Time  // since when it does not serve, or when it was last restarted
+	absent    bool       // nobody listened at its address when last tried
 	held      []*bus.Msg // in order
 	heldBytes int
 	abandoned map[uint64]bool // sessions that Janus may still have, and that nobody wants
@@ -66,7 +70,7 @@ func (s *server) mayReturn() bool { return s.hope && s.stage != serving }
 
 // start begins to dial and to tick.
 func (s *server) start(now time.Time) {
-	s.now, s.ticked = now, now
+	s.now, s.ticked, s.down = now, now, now
 	s.abandoned = make(map[uint64]bool)
 	s.setStatus(messages.JanusDown, now)
 	s.dial()
@@ -84,6 +88,7 @@ func (s *server) onTick(now time.Time) {
 	s.memory.expire(now)
 	s.expire(now)
 	s.metrics.pending.Set(float64(len(s.flight.byPrefix)))
+	s.revive(now)
 	switch {
 	case s.link == nil:
 		return
@@ -103,6 +108,15 @@ func (s *server) onTick(now time.Time) {
 		s.destroyAbandoned()
 	}
 	s.ping(now)
+}
+
+// revive has Janus restarted when it is there and of no use: it hangs. One that does not accept our secret does not hang.
+func (s *server) revive(now time.Time) {
+	if s.stage == serving || s.hope || s.absent || s.refused || now.Sub(s.down) < restartTime {
+		return
+	}
+	s.down = now
+	s.restart()
 }
 
 // errHangs is why a connection was given up on which Janus answered nothing.
@@ -168,7 +182,7 @@ func (s *server) onDialled(l *link) {
 		return
 	}
 	s.link, s.stage, s.heard = l, greeting, time.Now()
-	s.known, s.accepted, s.refused = false, false, false
+	s.known, s.accepted, s.refused, s.absent = false, false, false, false
 	s.askAgain()
 }
 
@@ -186,7 +200,8 @@ func (s *server) askAgain() {
 func (s *server) onDialFailed(err error) {
 	s.status.fail(err)
 	s.log.Debug("Janus not reached", "error", err)
-	if s.hope && errors.Is(err, syscall.ECONNREFUSED) {
+	s.absent = errors.Is(err, syscall.ECONNREFUSED)
+	if s.absent {
 		s.lose(err) // nobody listens: the process is gone, and with it what it held
 	}
 }
@@ -200,7 +215,9 @@ func (s *server) onClosed(l *link, err error) {
 	if s.stage == serving {
 		s.log.Warn("connection to Janus lost", "error", err)
 		s.hope = true
-		s.wheel.Arm(&s.hopeTimer, hopeTime, func() { s.tell(hopeOver{}) })
+		// A Janus that was silent before hangs rather than lost a socket.
+		silent := max(0, time.Since(s.heard)-pingEvery)
+		s.wheel.Arm(&s.hopeTimer, hopeTime-silent, func() { s.tell(hopeOver{}) })
 	}
 	s.status.fail(err)
 	s.link, s.stage = nil, dialling
@@ -225,7 +242,7 @@ func (s *server) lose(err error) {
 	if !s.hope {
 		return
 	}
-	s.hope = false
+	s.hope, s.down = false, time.Now()
 	s.wheel.Disarm(&s.hopeTimer)
 	s.log.Error("Janus lost", "error", err, "sessions", len(s.sessions), "handles", len(s.ours))
 	s.setStatus(messages.JanusDown, time.Now())

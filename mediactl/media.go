@@ -70,8 +70,9 @@ type Media struct {
 	beater *roster.Beater
 
 	sub      *bus.Subscription
-	cancel   context.CancelFunc // of the background work
-	work     sync.WaitGroup     // supervisor
+	cancel   context.CancelFunc    // of the background work
+	work     sync.WaitGroup        // supervisor
+	keeper   *janusproc.Supervisor // nil: Janus is not ours to keep running
 	stopOnce sync.Once
 }
 
@@ -187,11 +188,11 @@ func (m *Media) startJanus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	supervisor := janusproc.NewSupervisor(janusproc.SupervisorOptions{
+	m.keeper = janusproc.NewSupervisor(janusproc.SupervisorOptions{
 		Command: janusproc.Command{Args: args, Outlive: true}, URL: m.options.JanusURL, Logger: m.log,
 	})
 	m.work.Go(func() {
-		if err := supervisor.Run(ctx); err != nil {
+		if err := m.keeper.Run(ctx); err != nil {
 			m.log.Error("Janus not supervised any more", "error", err)
 		}
 	})
@@ -307,8 +308,10 @@ func (m *Media) dial() {
 	}
 }
 
-func (m *Media) beat() {
-	if m.beater != nil {
-		m.beater.Now()
+func (m *Media) beat() { m.beater.Now() }
+
+func (m *Media) restart() {
+	if m.keeper != nil {
+		m.keeper.Restart()
 	}
 }

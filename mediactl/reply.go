@@ -128,23 +128,29 @@ func (s *server) answerAnew(r *request, e *messages.Error) {
 }
 
 func (s *server) keepReply(r *request, body []byte) {
+	if s.reply(r.session, r.handle, r.identity, body) {
+		body = messages.Reply{Session: r.session, Transaction: r.transaction}.AppendError(nil, errTooLarge)
+		s.reply(r.session, r.handle, r.identity, body)
+	}
 	if r.key != 0 {
 		s.memory.keep(r.key, r.identity, body, s.now)
 	}
-	s.reply(r.session, r.handle, r.identity, body)
 }
 
 // restored is what Janus said, with the transaction as the client wrote it (s.own) and the handle's id in the cluster.
 func (s *server) restored(handle uint64) []byte {
 	var id [24]byte
-	edits := make([]janusjson.Edit, 0, 2)
+	var edits [2]janusjson.Edit
+	n := 0
 	if len(s.own) > 0 {
-		edits = append(edits, janusjson.Edit{Key: janusjson.KeyTransaction, Value: s.own})
+		edits[n] = janusjson.Edit{Key: janusjson.KeyTransaction, Value: s.own}
+		n++
 	}
 	if s.said.Has(janusjson.KeySender) {
-		edits = append(edits, janusjson.Edit{Key: janusjson.KeySender, Value: janusjson.AppendUint(id[:0], handle)})
+		edits[n] = janusjson.Edit{Key: janusjson.KeySender, Value: janusjson.AppendUint(id[:0], handle)}
+		n++
 	}
-	return s.said.AppendSplice(make([]byte, 0, len(s.said.Raw())+len(id)), edits...)
+	return s.said.AppendSplice(nil, edits[:n]...)
 }
 
 // janusError reads the error of what Janus said; never nil.

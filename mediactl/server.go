@@ -27,6 +27,8 @@ type world interface {
 	dial()
 	// beat makes the next heartbeat go out at once.
 	beat()
+	// restart ends and starts Janus, if that is ours to do.
+	restart()
 }
 
 // server is the actor beside one Janus.
@@ -76,6 +78,7 @@ var (
 	errOutcome  = messages.Errorf(messages.CodeUnknown, "Outcome unknown: the media server was restarted or has forgotten")
 	errLate     = messages.Errorf(messages.CodeUnknown, "Media server did not answer in time")
 	errBusy     = messages.Errorf(messages.CodeUnknown, "Media server is busy")
+	errTooLarge = messages.Errorf(messages.CodeUnknown, "Reply is too large")
 	errInternal = messages.Errorf(messages.CodeUnknown, "Internal error of the media server")
 	errNoJanus  = messages.Errorf(messages.CodePluginAttach, "Couldn't attach to plugin: media server has lost its Janus")
 	errFull     = messages.Errorf(messages.CodePluginAttach, "Couldn't attach to plugin: media server is full")
@@ -265,15 +268,22 @@ func (s *server) answer(q *query, e *messages.Error, reason string) {
 	s.reply(q.session, q.handle, q.identity, reply.AppendError(nil, e))
 }
 
-// reply publishes the answer to a request.
-func (s *server) reply(session, handle uint64, identity string, body []byte) {
+// reply publishes the answer to a request. When NATS does not take it whoever asked asks again, and gets it from the
+// memory; but what is too large for it never will arrive.
+func (s *server) reply(session, handle uint64, identity string, body []byte) (tooLarge bool) {
 	if identity == "" {
-		return
+		return false
 	}
 	s.metrics.replies.Inc()
-	if s.publish(messages.HandleSubject(session, messages.SessionReply, handle), identity, body) != nil {
-		s.metrics.drop("disconnected") // whoever asked asks again, and gets it from the memory
+	err := s.publish(messages.HandleSubject(session, messages.SessionReply, handle), identity, body)
+	switch {
+	case errors.Is(err, bus.ErrTooLarge):
+		s.metrics.drop("too_large")
+		return true
+	case err != nil:
+		s.metrics.drop("disconnected")
 	}
+	return false
 }
 
 // maxWaiting bounds what waits for one session or handle to be made.

@@ -85,7 +85,7 @@ func (s *server) attached(r *request, verb janusjson.Verb) {
 	id, ok := s.dataID()
 	switch {
 	case !h.gone.IsZero():
-		s.answerAnew(r, errNoJanus) // its session ended meanwhile
+		s.forward(r) // its session was destroyed behind it
 	case verb == janusjson.VerbSuccess && ok:
 		s.bind(h, id)
 		s.forward(r)

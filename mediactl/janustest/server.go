@@ -36,6 +36,7 @@ type Server struct {
 	requests []Request
 	hangs    bool
 	closed   bool
+	moves    *sync.Cond // broadcast when hangs or closed changes
 }
 
 type session struct {
@@ -55,11 +56,13 @@ func Start(tb testing.TB, o Options) *Server {
 		tb.Fatal(err)
 	}
 	s := &Server{options: o, listener: l, conns: make(map[*Conn]bool), sessions: make(map[uint64]*session), lastID: 1000}
+	s.moves = sync.NewCond(&s.mu)
 	s.running.Go(s.accept)
 	tb.Cleanup(func() {
 		_ = l.Close()
 		s.mu.Lock()
 		s.closed = true
+		s.moves.Broadcast()
 		s.mu.Unlock()
 		s.Cut()
 		s.running.Wait()
@@ -77,12 +80,13 @@ func (s *Server) Script(script Script) {
 	s.script = script
 }
 
-// Hang makes the server say nothing more, as a Janus that is stopped; with false it answers again, but not what came
-// meanwhile.
+// Hang stops the server, as SIGSTOP would: sockets stand, and nothing is answered. With false it goes on, beginning with
+// what came meanwhile.
 func (s *Server) Hang(hangs bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hangs = hangs
+	s.moves.Broadcast()
 }
 
 // Cut ends all connections without a good-bye.
@@ -214,8 +218,8 @@ func (s *Server) orphan(c *Conn) {
 func (s *Server) take(c *Conn, text []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hangs {
-		return
+	for s.hangs && !s.closed {
+		s.moves.Wait()
 	}
 	var r Request
 	if err := json.Unmarshal(text, &r); err != nil {
