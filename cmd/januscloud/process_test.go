@@ -123,7 +123,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		if len(*exits) != 0 {
 			t.Error("an echo of the signal was taken for a second one")
 		}
-		time.Sleep(time.Second) //house:sleep in the bubble's time
+		time.Sleep(time.Second)
 		signals <- syscall.SIGTERM
 		synctest.Wait()
 		if !slices.Equal(*exits, []int{exitFailed}) {
@@ -277,7 +277,7 @@ func TestNoticeIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newSink()
 		stop := notice(slog.New(slog.NewTextHandler(out, nil)), "waiting")
-		time.Sleep(3*waitNotice + time.Second) //house:sleep in the bubble's time
+		time.Sleep(3*waitNotice + time.Second)
 		synctest.Wait()
 		stop()
 		if n := strings.Count(out.String(), "msg=waiting"); n != 3 {

@@ -18,7 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files") //house:table set by the test binary's flags
+var update = flag.Bool("update", false, "rewrite golden files")
 
 // command is a command with a group of every kind.
 type command struct {
