@@ -16,6 +16,8 @@ import (
 //	janus.session.<partition>.<session>.reply.<handle>                   media server to owner; reply = Identity
 //	janus.session.<partition>.<session>.event.<handle>                   media server to owner; reply = <server>.<seq>
 //	janus.session.<partition>.<session>.refused.<handle>                 media server to owner: your epoch is old (Refusal)
+//	janus.session.<partition>.<session>.poll.<max>                       edge to owner: a long poll for at most so many events; reply = Identity
+//	janus.session.<partition>.<session>.unpoll.<connection>              edge to owner: the client of a long poll left; reply = its Identity
 //	janus.session.<partition>.<session>.gone.<connection>                edge to owner: the transport closed; reply = janus.edge.<edge>.<connection>
 //	janus.session.<partition>.<session>.stored.<operation>               JetStream to owner: the ack of a record
 //	janus.session.<partition>.<session>.own.<handle>.<n>                 identity of a request of the owner itself
@@ -79,6 +81,8 @@ const (
 	SessionEvent   SessionKind = "event"   // from a media server, of its own accord
 	SessionRefused SessionKind = "refused" // from a media server: it serves a greater epoch
 	SessionGone    SessionKind = "gone"    // from an edge: a transport closed
+	SessionPoll    SessionKind = "poll"    // from an edge: a long poll
+	SessionUnpoll  SessionKind = "unpoll"  // from an edge: the client of a long poll left
 	SessionStored  SessionKind = "stored"  // from JetStream: the ack of a record
 	SessionOwn     SessionKind = "own"     // the owner's identity of a request of its own to a media server; only a 503 arrives here
 )
@@ -209,6 +213,7 @@ func ParseMediaSubject(subject string) (MediaSubject, error) {
 type Identity struct {
 	Edge       Member
 	Connection uint64 // unique in the edge's incarnation; each HTTP request is a connection of its own
+	Polling    bool   // the connection is an HTTP request: see Transport
 	Session    uint64
 	N          uint64 // from 1, per connection and session
 	Repeat     bool   // the edge has published this identity before
@@ -224,7 +229,7 @@ func (i Identity) String() string {
 	b = append(b, '~')
 	b = append(b, i.Edge.Inc...)
 	b = append(b, '.')
-	b = strconv.AppendUint(b, i.Connection, 10)
+	b = appendConnection(b, i.Connection, i.Polling)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, i.Session, 10)
 	b = append(b, '.')
@@ -245,6 +250,27 @@ func CutRepeat(identity string) (first string, repeat bool) {
 type Transport struct {
 	Edge       Member
 	Connection uint64
+	// Polling marks a client that speaks HTTP: replies go to the request they answer, events wait at the session's owner
+	// until a long poll fetches them. Such a transport never goes away by itself.
+	Polling bool
+}
+
+// pollingMark stands before the number of a connection that is an HTTP request.
+const pollingMark = 'h'
+
+func appendConnection(b []byte, number uint64, polling bool) []byte {
+	if polling {
+		b = append(b, pollingMark)
+	}
+	return strconv.AppendUint(b, number, 10)
+}
+
+func parseConnection(s string) (number uint64, polling bool, err error) {
+	if s != "" && s[0] == pollingMark {
+		s, polling = s[1:], true
+	}
+	number, err = strconv.ParseUint(s, 10, 64)
+	return number, polling, err
 }
 
 // IsZero reports whether t names no connection.
@@ -252,7 +278,7 @@ func (t Transport) IsZero() bool { return t.Edge.IsZero() }
 
 // String is janus.edge.<edge>.<connection>.
 func (t Transport) String() string {
-	return edgePrefix + t.Edge.String() + "." + strconv.FormatUint(t.Connection, 10)
+	return string(appendConnection([]byte(edgePrefix+t.Edge.String()+"."), t.Connection, t.Polling))
 }
 
 // EventSubject is where events for the connection are published.
@@ -265,11 +291,11 @@ func ParseTransport(subject string) (Transport, error) {
 	edge, rest, _ := strings.Cut(rest, ".")
 	number, _, _ := strings.Cut(rest, ".")
 	member, errM := ParseMember(edge)
-	connection, errC := strconv.ParseUint(number, 10, 64)
+	connection, polling, errC := parseConnection(number)
 	if !ok || errM != nil || errC != nil {
 		return Transport{}, fmt.Errorf("%w: %s", ErrSubject, subject)
 	}
-	return Transport{Edge: member, Connection: connection}, nil
+	return Transport{Edge: member, Connection: connection, Polling: polling}, nil
 }
 
 // EdgeSubject is a parsed subject below EdgePrefix, as an edge receives it.
@@ -291,7 +317,7 @@ func ParseEdgeSubject(subject string) (EdgeSubject, error) {
 	_, rest, _ = strings.Cut(rest, ".")
 	number, rest, _ := strings.Cut(rest, ".")
 	var err error
-	if s.Connection, err = strconv.ParseUint(number, 10, 64); err != nil {
+	if s.Connection, _, err = parseConnection(number); err != nil {
 		return bad()
 	}
 	if rest == "event" {

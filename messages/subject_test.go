@@ -57,7 +57,7 @@ func TestIdentities(t *testing.T) {
 	if _, repeat := CutRepeat(first); repeat {
 		t.Errorf("%s is no repeat", first)
 	}
-	want := Transport{Member{"e", "i1"}, 7}
+	want := Transport{Edge: Member{"e", "i1"}, Connection: 7}
 	for _, text := range []string{first, i.String(), want.String(), want.EventSubject()} {
 		if got, err := ParseTransport(text); err != nil || got != want {
 			t.Errorf("%s: transport %v (%v)", text, got, err)
@@ -71,6 +71,20 @@ func TestIdentities(t *testing.T) {
 		if got, err := ParseEdgeSubject(text); err != nil || got != want {
 			t.Errorf("%s: %+v (%v)", text, got, err)
 		}
+	}
+}
+
+// A connection that polls is told from one that listens by its identities alone.
+func TestPollingIdentities(t *testing.T) {
+	i := Identity{Edge: Member{"e", "i1"}, Connection: 7, Polling: true, Session: 1029, N: 1}
+	if got := i.String(); got != "janus.edge.e~i1.h7.1029.1" {
+		t.Errorf("written %s", got)
+	}
+	if got, err := ParseTransport(i.String()); err != nil || !got.Polling || got.Connection != 7 {
+		t.Errorf("transport %+v (%v)", got, err)
+	}
+	if got, err := ParseEdgeSubject(i.String()); err != nil || got != (EdgeSubject{Connection: 7, Session: 1029, N: 1}) {
+		t.Errorf("subject %+v (%v)", got, err)
 	}
 }
 
