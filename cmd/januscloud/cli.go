@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -69,7 +71,7 @@ func run(w *world) int {
 	exited := -1
 	parser, err := kong.New(new(cli), kong.Name("januscloud"), kong.Description(description),
 		kong.Resolvers(source), kong.Writers(w.stdout, w.stderr), kong.Bind(w),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true, WrapUpperBound: 110}), kong.ValueFormatter(flagHelp),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true, WrapUpperBound: 110}), kong.ValueFormatter(flagHelp), kong.AutoGroup(flagGroup(config.Fields())),
 		kong.Exit(func(code int) { exited = max(exited, code) }))
 	if err != nil {
 		fmt.Fprintln(w.stderr, "januscloud:", err)
@@ -104,4 +106,19 @@ func flagHelp(v *kong.Value) string {
 		return v.Help
 	}
 	return v.Help + " Default: " + v.Default + "."
+}
+
+// flagGroup puts flags into the groups of the configuration.
+func flagGroup(fields []config.Field) func(kong.Visitable, *kong.Flag) *kong.Group {
+	return func(parent kong.Visitable, flag *kong.Flag) *kong.Group {
+		command, isCommand := parent.(*kong.Node)
+		for _, f := range fields {
+			for _, u := range f.Uses {
+				if f.Name == flag.Name && isCommand && slices.Contains(strings.Split(u.Commands, ", "), command.Name) {
+					return &kong.Group{Key: u.Group, Title: u.Group + ":"}
+				}
+			}
+		}
+		return nil
+	}
 }

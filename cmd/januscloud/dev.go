@@ -166,7 +166,7 @@ func (c *devCommand) serveDemo(ctx context.Context, p *process, line readyLine, 
 	}
 	port, err := portOf(line.ws)
 	if err != nil {
-		return "", err
+		return "", errors.New("the demo pages need the WebSocket transport (--ws), or switch them off (--demo off)")
 	}
 	shown := map[string]string{"Janus API": line.ws, "NATS": line.nats}
 	for _, s := range servers {

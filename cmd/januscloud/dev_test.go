@@ -112,6 +112,7 @@ func TestDev(t *testing.T) {
 
 // Ports that are taken are replaced, a secret is asked for, Janus that run elsewhere are used, and what is to be kept is.
 func TestDevOfOtherJanus(t *testing.T) {
+	t.Parallel()
 	janus := lab.Janus(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -144,6 +145,7 @@ func TestDevOfOtherJanus(t *testing.T) {
 
 // A cluster of processes: an edge, a session role, a media role and a node, with a NATS server of their own.
 func TestRolesTogether(t *testing.T) {
+	t.Parallel()
 	nats := lab.NATS(t, 1).URL()
 	first, second := lab.Janus(t), lab.Janus(t)
 	node := begin(t, nil, "node", "--nats", nats, "--janus", first.WSURL(), "--health", "127.0.0.1:0")

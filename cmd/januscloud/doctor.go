@@ -13,7 +13,7 @@ import (
 )
 
 // reachTime is how long doctor tries to reach NATS.
-const reachTime = 5 * time.Second
+const reachTime = 3 * time.Second
 
 type doctorCommand struct {
 	config.General

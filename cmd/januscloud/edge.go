@@ -45,7 +45,7 @@ func (p *process) startEdge(ctx context.Context, name, region string, c config.E
 	e, err := edge.Start(ctx, edge.Options{
 		Name: name, Region: region, Bus: p.bus, Roster: p.roster, Wheel: p.wheel, Load: p.load, Log: p.log, Registry: p.registry,
 		WS: string(c.WS), WSS: string(c.WSS), CertFile: c.TLSCert, KeyFile: c.TLSKey,
-		Origin: c.AllowOrigin, EnforceOrigin: c.EnforceCORS,
+		Origin: c.AllowOrigin, EnforceOrigin: c.EnforceCORS, PingInterval: c.Ping, PongTimeout: c.Pong, MaxConnections: c.MaxClients,
 		APISecret:  a.APISecret.Reveal(),
 		ServerName: c.ServerName, SessionTimeout: s.SessionTimeout, ReclaimTimeout: s.ReclaimTimeout,
 	})

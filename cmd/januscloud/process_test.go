@@ -197,6 +197,7 @@ func fetch(t *testing.T, url string) (int, string) {
 
 // A role that loses NATS is not ready and not unhealthy; it goes on when NATS is there again.
 func TestLosingNATS(t *testing.T) {
+	t.Parallel()
 	store := t.TempDir()
 	server := natsServer(t, embedded.Options{StoreDir: store})
 	url := server.ClientURL()
@@ -248,6 +249,7 @@ func TestStartingWithoutNATS(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
+	t.Parallel()
 	server := natsServer(t, embedded.Options{})
 	edge := func(args ...string) *program {
 		return begin(t, nil, append([]string{"edge", "--nats", server.ClientURL(), "--ws", "127.0.0.1:0"}, args...)...)

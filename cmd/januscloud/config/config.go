@@ -14,13 +14,13 @@ import "time"
 // Config holds every setting of every command. A command embeds the groups that it uses; keys and variables of the
 // other groups are known to it and ignored, so that one file can serve a whole cluster.
 type Config struct {
-	General `title:"General" commands:"all commands with settings"`
-	Health  `title:"Health and metrics" commands:"every command that serves"`
+	General `title:"General" commands:"dev, edge, session, media, node, doctor"`
+	Health  `title:"Health and metrics" commands:"dev, edge, session, media, node"`
 	Cluster `title:"The cluster" commands:"edge, session, media, node, doctor"`
 	Access  `title:"What clients must present" commands:"edge, dev"`
 	Edge    `title:"Client transports" commands:"edge, dev"`
 	Session `title:"Sessions" commands:"edge, session, node, dev"`
-	Records `title:"Session records" commands:"session, node, dev"`
+	Records `title:"Session records" commands:"session, node"`
 	Media   `title:"The Janus beside a media role" commands:"media, node"`
 	Dev     `title:"The cluster in one process" commands:"dev"`
 }
@@ -65,13 +65,16 @@ type Access struct {
 
 // Edge is where clients connect. Ports and paths default to those of Janus.
 type Edge struct {
-	WS          Address `name:"ws" default:":8188" placeholder:"ADDRESS" help:"Address of the WebSocket transport; off for none, port 0 for a free one."`
-	WSS         Address `name:"wss" default:"off" placeholder:"ADDRESS" help:"Address of the WebSocket transport over TLS (Janus: 8989); needs tls-cert and tls-key. A load balancer does it for less."`
-	TLSCert     string  `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain for clients, PEM; read again when it changes."`
-	TLSKey      string  `name:"tls-key" type:"path" placeholder:"FILE" help:"Key of the certificate for clients, PEM."`
-	AllowOrigin string  `name:"allow-origin" default:"*" placeholder:"ORIGIN" help:"Pages that may use this edge (allow_origin of Janus)."`
-	EnforceCORS bool    `name:"enforce-cors" help:"Hang up on WebSockets from pages that allow-origin does not name (enforce_cors of Janus)."`
-	ServerName  string  `name:"server-name" placeholder:"NAME" help:"Name that info tells (server_name of Janus). Default: that of a Janus."`
+	WS          Address       `name:"ws" default:":8188" placeholder:"ADDRESS" help:"Address of the WebSocket transport; off for none, port 0 for a free one."`
+	WSS         Address       `name:"wss" default:"off" placeholder:"ADDRESS" help:"Address of the WebSocket transport over TLS (Janus: 8989); needs tls-cert and tls-key. A load balancer does it for less."`
+	TLSCert     string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain for clients, PEM; read again when it changes."`
+	TLSKey      string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Key of the certificate for clients, PEM."`
+	AllowOrigin string        `name:"allow-origin" default:"*" placeholder:"ORIGIN" help:"Pages that may use this edge (allow_origin of Janus)."`
+	EnforceCORS bool          `name:"enforce-cors" help:"Hang up on WebSockets from pages that allow-origin does not name (enforce_cors of Janus)."`
+	Ping        time.Duration `name:"ping" default:"0s" help:"Silence after which a WebSocket is pinged, for load balancers that cut what is idle (pingpong_trigger of Janus); 0s for never."`
+	Pong        time.Duration `name:"pong" default:"0s" help:"How much longer a pinged client may be silent (pingpong_timeout of Janus); 0s for as long again."`
+	MaxClients  int           `name:"max-clients" default:"0" placeholder:"N" help:"Most clients of each transport; 0 for what the limit of open files allows."`
+	ServerName  string        `name:"server-name" placeholder:"NAME" help:"Name that info tells (server_name of Janus). Default: that of a Janus."`
 }
 
 // Session is how long sessions live.
