@@ -102,6 +102,9 @@ func (s *session) disarm() {
 	for _, h := range s.handles {
 		s.node.Wheel.Disarm(&h.timer)
 	}
+	for _, p := range s.polls {
+		s.node.Wheel.Disarm(&p.timer) // it ends by its edge's own time, as those of Janus do
+	}
 }
 
 // touch notes that a media server has a part of the session.

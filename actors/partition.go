@@ -144,6 +144,10 @@ func (p *partition) dispatch(m *bus.Msg, now time.Time) {
 	}
 	pid, ok := p.sessions[subject.Session]
 	if !ok {
+		if subject.Kind == messages.SessionPoll {
+			s, e := subject.Session, messages.ErrSessionNotFound(subject.Session)
+			p.answerUnlessUnread(m, s, messages.Reply{Session: s}.AppendError(nil, e))
+		}
 		if subject.Kind != messages.SessionRequest {
 			return // about a session that is over
 		}
@@ -172,15 +176,21 @@ func (p *partition) unknown(subject messages.SessionSubject, m *bus.Msg, now tim
 		p.answer(first, subject.Session, tomb.reply)
 		return nil
 	}
-	if p.unread {
-		p.hold(m)
-		return nil
-	}
 	e := messages.ErrSessionNotFound(subject.Session)
-	p.node.metrics.countError(e.Code)
-	p.answer(first, subject.Session,
+	p.answerUnlessUnread(m, subject.Session,
 		messages.Reply{Session: subject.Session, Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendError(nil, e))
 	return nil
+}
+
+// answerUnlessUnread says that a session is not there; while the records could not be read, nobody can know.
+func (p *partition) answerUnlessUnread(m *bus.Msg, session uint64, body []byte) {
+	if p.unread {
+		p.hold(m)
+		return
+	}
+	p.node.metrics.countError(messages.CodeSessionNotFound)
+	first, _ := messages.CutRepeat(m.Reply)
+	p.answer(first, session, body)
 }
 
 func (p *partition) answer(identity string, session uint64, body []byte) {

@@ -19,7 +19,11 @@ func (p *partition) restore(f *found, answered map[messages.Member]bool) {
 		s.identity, s.created = f.record.Identity, time.UnixMilli(f.record.Created)
 	}
 	s.record.revision = f.revision
-	s.transport, s.gone = f.owner, f.owner.IsZero()
+	s.transport = f.owner
+	if r := f.record; r != nil && r.Polling && r.Claimed >= f.ownedAt {
+		s.transport = messages.Transport{Polling: true}
+	}
+	s.gone = s.transport.IsZero()
 	s.servers = f.servers
 	for id, fh := range f.handles {
 		if h := restoreHandle(s, id, fh, answered); h != nil {

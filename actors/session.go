@@ -33,14 +33,16 @@ type session struct {
 	id        uint64
 	identity  string // of the create request
 	created   time.Time
+	claimed   time.Time          // when the transport became the session's
 	transport messages.Transport // zero: none
 	active    time.Time          // last request, or when the transport was lost
 	gone      bool               // the transport was lost and nobody claimed since
 	seq       uint64             // of the last delivery
 	handles   []*handle          // by id
 	servers   []messages.Member  // that have a part of the session
-	kept      [][]byte           // events without a transport
+	kept      [][]byte           // events that wait for a poll, or for a transport
 	keptBytes int
+	polls     []*poll // wait for an event
 	timer     wheel.Timer
 	record    record
 	lastOp    uint64
@@ -73,7 +75,7 @@ type (
 
 func newSession(p *partition, id uint64, identity string, now time.Time) *session {
 	return &session{
-		node: p.node, part: p, id: id, identity: identity, created: now, active: now,
+		node: p.node, part: p, id: id, identity: identity, created: now, claimed: now, active: now,
 		record: record{key: sessionKey(id)},
 	}
 }
@@ -99,9 +101,12 @@ func (s *session) Receive(ctx actor.Context) {
 			s.again(m.record)
 		}
 	case edgesGone:
-		if slices.Contains(m.edges, s.transport.Edge) {
+		s.pollsGone(m.edges)
+		if !s.transport.Polling && slices.Contains(m.edges, s.transport.Edge) {
 			s.lostTransport()
 		}
+	case pollDue:
+		s.onPollDue(m)
 	case endDue:
 		s.finish()
 	case raise:
@@ -126,6 +131,10 @@ func (s *session) receive(in *inbound) {
 		if t, err := messages.ParseTransport(in.msg.Reply); err == nil && t == s.transport {
 			s.lostTransport()
 		}
+	case messages.SessionPoll:
+		s.onPoll(in)
+	case messages.SessionUnpoll:
+		s.onUnpoll(in.msg.Reply)
 	case messages.SessionStored:
 		op, _ := strconv.ParseUint(in.subject.Arg, 10, 64)
 		s.onStored(op, readStored(in.msg))
@@ -239,27 +248,37 @@ func (s *session) begin(r *request, first string) {
 }
 
 func (s *session) stored() messages.SessionRecord {
-	return messages.SessionRecord{Epoch: s.epoch(), Identity: s.identity, Created: s.created.UnixMilli()}
+	return messages.SessionRecord{
+		Epoch: s.epoch(), Identity: s.identity, Created: s.created.UnixMilli(), Polling: s.transport.Polling, Claimed: s.claimed.UnixMilli(),
+	}
 }
 
-// claim moves the session to the connection that asks.
+// claim moves the session to the connection that asks. What waits for a poll is lost to it, as in Janus; what came while
+// nobody owned the session is not.
 func (s *session) claim(r *request) {
 	t, err := messages.ParseTransport(r.identity)
 	if err != nil {
 		s.node.metrics.dropped.WithLabelValues("malformed").Inc()
 		return
 	}
-	moved := t != s.transport
+	was := s.transport
 	s.transport, s.gone = t, false
 	s.answer(r, "success")
 	kept := s.kept
 	s.kept, s.keptBytes = nil, 0
-	for _, event := range kept {
-		s.notify(event)
+	if !was.Polling {
+		for _, event := range kept {
+			s.notify(event)
+		}
 	}
-	if moved {
-		s.node.emit(messages.Event{Type: messages.EventSessionClaimed, Session: s.id, Edge: t.Edge.Name})
+	if was == t {
+		return
 	}
+	s.claimed = r.now
+	if was.Polling || t.Polling { // of the others, the edges know
+		s.keep(&s.record, s.stored(), nil)
+	}
+	s.node.emit(messages.Event{Type: messages.EventSessionClaimed, Session: s.id, Edge: t.Edge.Name})
 }
 
 // lostTransport begins the reclaim time (transport_gone of Janus): it runs from the last request or from the loss,
@@ -359,9 +378,9 @@ func (s *session) deliver(identity string, body []byte) {
 	s.publish(identity, body)
 }
 
-// notify sends an event to the connection that owns the session, or keeps it while there is none.
+// notify sends an event to the connection that owns the session, or keeps it for a poll, or while nobody owns it.
 func (s *session) notify(event []byte) {
-	if !s.transport.IsZero() {
+	if !s.transport.IsZero() && !s.transport.Polling {
 		s.publish(s.transport.EventSubject(), event)
 		return
 	}
@@ -371,6 +390,9 @@ func (s *session) notify(event []byte) {
 	}
 	s.kept, s.keptBytes = append(s.kept, event), s.keptBytes+len(event)
 	s.node.metrics.eventsKept.Inc()
+	if s.transport.Polling {
+		s.wakePolls()
+	}
 }
 
 func (s *session) publish(subject string, body []byte) {

@@ -64,6 +64,8 @@ type SessionRecord struct {
 	Epoch    Epoch  `json:"epoch"`
 	Identity string `json:"identity"` // of the create request
 	Created  int64  `json:"created"`  // Unix milliseconds
+	Polling  bool   `json:"polling,omitempty"`
+	Claimed  int64  `json:"claimed,omitempty"` // Unix milliseconds at which the transport became the session's
 }
 
 // HandleRecord is the stored part of a handle.

@@ -273,8 +273,8 @@ func parseConnection(s string) (number uint64, polling bool, err error) {
 	return number, polling, err
 }
 
-// IsZero reports whether t names no connection.
-func (t Transport) IsZero() bool { return t.Edge.IsZero() }
+// IsZero reports whether t names no connection. After a take-over a polling transport may have no edge: none is needed.
+func (t Transport) IsZero() bool { return t == Transport{} }
 
 // String is janus.edge.<edge>.<connection>.
 func (t Transport) String() string {

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+)
+
+// post sends a request as an HTTP client does, each on a connection of its own, and returns the reply.
+func (k *client) post(session uint64, body string, args ...any) map[string]any {
+	k.t.Helper()
+	identity := k.polling(session)
+	k.publish(session, identity, fmt.Sprintf(body, args...))
+	return k.reply(session, identity, fmt.Sprintf(body, args...))
+}
+
+func (k *client) polling(session uint64) string {
+	k.polls++
+	return messages.Identity{Edge: k.member, Connection: 100 + k.polls, Polling: true, Session: session, N: 1}.String()
+}
+
+// poll begins a long poll and returns its identity.
+func (k *client) poll(session uint64, limit int) string {
+	k.t.Helper()
+	identity := k.polling(session)
+	subject := messages.SessionSubject{Partition: messages.PartitionOf(session), Session: session, Kind: messages.SessionPoll, Arg: fmt.Sprint(limit)}
+	if err := k.p.bus.Publish(subject.String(), identity, nil); err != nil {
+		k.t.Fatal(err)
+	}
+	return identity
+}
+
+// polled awaits the answer to a poll.
+func (k *client) polled(identity string) string {
+	k.t.Helper()
+	return string(k.await("an answer to the poll", func(d delivered) bool { return d.subject == identity }).raw)
+}
+
+func pollCluster(t *testing.T) (*server, *client, *Node) {
+	c := newCluster(t)
+	media, edge := c.server("janus-a"), c.client()
+	n := c.node("node-a", nil)
+	waitServers(t, n, 1)
+	return media, edge, n
+}
+
+// createPolling makes a session over HTTP, with a bound handle, and fetches what that said.
+func createPolling(t *testing.T, edge *client) (id, h uint64) {
+	t.Helper()
+	id = messages.NewSessionID(9)
+	if got := edge.post(id, `{"janus":"create","transaction":"c"}`); got["janus"] != "success" {
+		t.Fatalf("create: %v", got)
+	}
+	h = edge.attach(id)
+	edge.post(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, h)
+	if got := edge.polled(edge.poll(id, 1)); verb(t, got) != "event" {
+		t.Fatalf("poll: %s", got)
+	}
+	return id, h
+}
+
+func verb(t *testing.T, body string) string {
+	t.Helper()
+	var m struct{ Janus string }
+	if err := json.Unmarshal([]byte(body), &m); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return m.Janus
+}
+
+// Events wait for polls, polls wait for events; more than one at a time make an array.
+func TestPoll(t *testing.T) {
+	media, edge, _ := pollCluster(t)
+	id, h := createPolling(t, edge)
+	waiting := edge.poll(id, 1)
+	media.say(t, id, h, "webrtcup")
+	if got := edge.polled(waiting); verb(t, got) != "webrtcup" {
+		t.Errorf("the poll that waited got %s", got)
+	}
+	media.say(t, id, h, "media")
+	media.say(t, id, h, "slowlink")
+	media.say(t, id, h, "hangup")
+	edge.attach(id) // answered behind the events, which so have arrived
+	var list []struct{ Janus string }
+	if got := edge.polled(edge.poll(id, 2)); json.Unmarshal([]byte(got), &list) != nil || fmt.Sprint(list) != "[{media} {slowlink}]" {
+		t.Errorf("a poll for two events got %s", got)
+	}
+	if got := edge.polled(edge.poll(id, 5)); json.Unmarshal([]byte(got), &list) != nil || fmt.Sprint(list) != "[{hangup}]" {
+		t.Errorf("a poll for five events got %s", got)
+	}
+}
+
+// Of several polls that wait, one gets the event and the others a keepalive, at once; one whose client left gets nothing.
+func TestSeveralPolls(t *testing.T) {
+	media, edge, _ := pollCluster(t)
+	id, h := createPolling(t, edge)
+	left := edge.poll(id, 1)
+	first, second := edge.poll(id, 1), edge.poll(id, 3)
+	gone := messages.SessionSubject{Partition: messages.PartitionOf(id), Session: id, Kind: messages.SessionUnpoll, Arg: "1"}
+	if err := edge.p.bus.Publish(gone.String(), left, nil); err != nil {
+		t.Fatal(err)
+	}
+	media.say(t, id, h, "webrtcup")
+	if got := edge.polled(first); verb(t, got) != "webrtcup" {
+		t.Errorf("the first poll got %s", got)
+	}
+	if got := edge.polled(second); got != `[{"janus":"keepalive"}]` {
+		t.Errorf("the second poll got %s", got)
+	}
+	if d, answered := edge.take(func(d delivered) bool { return d.subject == left }); answered {
+		t.Errorf("the poll of the client that left got %s", d.raw)
+	}
+}
+
+// Who does not own the session over HTTP cannot poll; a claim moves it there, and back.
+func TestPollAndClaim(t *testing.T) {
+	media, edge, _ := pollCluster(t)
+	id := edge.create()
+	h := edge.attach(id)
+	edge.ask(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, h)
+	edge.event("event")
+	if got := edge.polled(edge.poll(id, 1)); verb(t, got) != "error" {
+		t.Errorf("a poll of a session on a WebSocket got %s", got)
+	}
+	if got := edge.polled(edge.poll(messages.NewSessionID(3), 1)); verb(t, got) != "error" {
+		t.Errorf("a poll of no session got %s", got)
+	}
+	edge.post(id, `{"janus":"claim","transaction":"k","session_id":%d}`, id)
+	media.say(t, id, h, "webrtcup")
+	if got := edge.polled(edge.poll(id, 1)); verb(t, got) != "webrtcup" {
+		t.Errorf("after the claim over HTTP: %s", got)
+	}
+	media.say(t, id, h, "slowlink")
+	edge.attach(id)
+	edge.ask(id, `{"janus":"claim","transaction":"k","session_id":%d}`, id)
+	media.say(t, id, h, "media")
+	edge.event("media")
+	if d, came := edge.take(func(d delivered) bool { return d.body["janus"] == "slowlink" }); came {
+		t.Errorf("an event of the lost queue came: %s", d.raw)
+	}
+}
+
+// A session over HTTP needs no edge: it lives until its time-out, and a take-over keeps it one.
+func TestPollAfterTakeover(t *testing.T) {
+	c := newCluster(t)
+	media, edge := c.server("janus-a"), c.client()
+	a := c.node("node-a", nil)
+	waitServers(t, a, 1)
+	id, h := createPolling(t, edge)
+	c.node("node-b", nil)
+	a.Bus.Close()
+	if got := edge.post(id, `{"janus":"keepalive","transaction":"k","session_id":%d}`, id); got["janus"] != "ack" {
+		t.Fatalf("keepalive: %v", got)
+	}
+	poll := edge.poll(id, 1)
+	media.say(t, id, h, "webrtcup")
+	if got := edge.polled(poll); verb(t, got) != "webrtcup" {
+		t.Errorf("the poll got %s", got)
+	}
+}
+
+// A poll that meets no event is told to come again when its time is up.
+func TestPollDue(t *testing.T) {
+	p := &poll{identity: "janus.edge.e~1.h1.5.1", max: 1}
+	c := newCluster(t)
+	n := c.node("node-a", nil)
+	s := newSession(newPartition(n, 5), 5, "", time.Now())
+	s.transport, s.polls = messages.Transport{Polling: true}, []*poll{p}
+	s.onPollDue(pollDue{p})
+	s.onPollDue(pollDue{p}) // too late: it was answered
+	if len(s.polls) != 0 || s.seq != 1 {
+		t.Errorf("%d polls wait, %d answers", len(s.polls), s.seq)
+	}
+}
