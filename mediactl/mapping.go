@@ -24,6 +24,9 @@ type session struct {
 	id      uint64
 	phase   phase
 	retried bool // a create that met a session of the same id is tried once more
+	// first tells that no earlier incarnation of this role can have run anything for the session in this Janus: that would
+	// have kept the session for longer than requests are repeated.
+	first   bool
 	handles *handle
 	count   int // of handles, without those that are gone
 	// waiting are requests that came before Janus answered the create or destroy, in order.

@@ -32,10 +32,11 @@ type memory struct {
 	first   uint64  // number of pages[0]
 	bytes   int
 	spare   []byte
-	// complete is the time from which on nothing was forgotten before its time: of a request that was first sent before it,
-	// nobody knows whether it ran.
-	complete  time.Time
-	forgotten func(replies int) // is told of replies that were forgotten too early
+	// born is when the memory began. What ran before it does not know.
+	born time.Time
+	// gap is the age of the youngest reply that had to be forgotten before its time; zero: there was none.
+	gap       time.Time
+	forgotten func(replies int) // is told of replies that were forgotten before their time
 }
 
 type place struct {
@@ -54,7 +55,7 @@ func newMemory(limit int, now time.Time, forgotten func(int)) *memory {
 		limit = defaultMemory
 	}
 	return &memory{
-		seed: maphash.MakeSeed(), limit: limit, complete: now, forgotten: forgotten,
+		seed: maphash.MakeSeed(), limit: limit, born: now, forgotten: forgotten,
 		running: make(map[uint64]*request), kept: make(map[uint64]place),
 	}
 }
@@ -98,7 +99,7 @@ func (m *memory) reply(key uint64, identity string) []byte {
 func (m *memory) keep(key uint64, identity string, reply []byte, now time.Time) {
 	size := entryHead + len(identity) + len(reply)
 	if size > m.limit || len(identity) > 1<<16-1 {
-		m.complete = now
+		m.gap = now
 		m.forgotten(1)
 		return
 	}
@@ -121,7 +122,7 @@ func (m *memory) page(size int) *page {
 	}
 	size = max(size, min(pageSize, m.limit))
 	for m.bytes+size > m.limit {
-		m.complete = m.pages[0].newest
+		m.gap = m.pages[0].newest
 		m.forgotten(m.forgetPage())
 	}
 	p := &page{data: m.spare}
@@ -162,9 +163,11 @@ func (m *memory) forgetPage() int {
 	return n
 }
 
-// blind reports whether a repeat that is not known may all the same have been run: before the role started, or by a
-// request whose reply had to be forgotten.
-func (m *memory) blind(now time.Time) bool { return now.Sub(m.complete) < deadline }
+// blind reports whether a repeat that is not known may all the same have been run: by an earlier incarnation of this role,
+// unless it is certain that there was none, or by this one, whose reply had to be forgotten.
+func (m *memory) blind(now time.Time, first bool) bool {
+	return !first && now.Sub(m.born) < deadline || now.Sub(m.gap) < deadline
+}
 
 // entryAt reads the entry at an offset of a page.
 func entryAt(data []byte, offset uint32) (identity, reply []byte, next uint32) {

@@ -53,7 +53,7 @@ func TestMemory(t *testing.T) {
 	if m.bytes != 0 || len(m.kept) != 0 || len(m.pages) != 0 {
 		t.Errorf("%d bytes, %d replies and %d pages are left", m.bytes, len(m.kept), len(m.pages))
 	}
-	if m.blind(now) {
+	if m.blind(now, false) {
 		t.Error("blind, though nothing was forgotten")
 	}
 }
@@ -63,8 +63,11 @@ func TestMemoryLimit(t *testing.T) {
 	now := time.Now()
 	forgotten := 0
 	m := newMemory(4*pageSize, now, func(n int) { forgotten += n })
+	if !m.blind(now, false) || m.blind(now, true) {
+		t.Fatal("a young memory does not tell who can have had predecessors")
+	}
 	now = now.Add(time.Hour)
-	if m.blind(now) {
+	if m.blind(now, false) {
 		t.Fatal("blind from the beginning")
 	}
 	const count = 2000
@@ -83,7 +86,7 @@ func TestMemoryLimit(t *testing.T) {
 	if kept+forgotten != count || kept == 0 || forgotten == 0 || m.bytes > m.limit || len(m.kept) != kept {
 		t.Errorf("%d kept, %d forgotten, %d bytes", kept, forgotten, m.bytes)
 	}
-	if !m.blind(now.Add(deadline-time.Second)) || m.blind(now.Add(deadline+time.Second)) {
+	if !m.blind(now.Add(deadline-time.Second), true) || m.blind(now.Add(deadline+time.Second), false) {
 		t.Error("blind for another time than the deadline")
 	}
 	forgotten = 0

@@ -112,6 +112,14 @@ func TestRepeats(t *testing.T) {
 func TestUnknownRepeat(t *testing.T) {
 	r, janus, session := scripted(t, janustest.Options{})
 	identity := r.identity(session)
+	r.send(session, 1, identity+".r", echoBody(session, "first here"))
+	if m := r.reply(identity); m.body.Janus != "ack" {
+		t.Errorf("a repeat for a session that no earlier role had: %v", m)
+	}
+	r.stop()
+	r.start(janus.URL())
+	r.attach(session, 1)
+	identity = r.identity(session)
 	r.send(session, 1, identity+".r", echoBody(session, "again"))
 	m := r.reply(identity)
 	wantError(t, m, 490, "Outcome unknown")
@@ -126,7 +134,7 @@ func TestUnknownRepeat(t *testing.T) {
 		}
 	}
 	for _, q := range janus.Requests() {
-		if q.Janus == "message" {
+		if strings.Contains(string(q.Raw), "again") {
 			t.Error("the repeat was run")
 		}
 	}
@@ -366,6 +374,7 @@ func TestHang(t *testing.T) {
 	if took := time.Since(begun); took > 3*time.Second || took < time.Second {
 		t.Errorf("known after %v", took)
 	}
+	r.wantJanus(messages.JanusDown, patience)
 	janus.Hang(false)
 	r.wantJanus(messages.JanusUp, patience)
 	r.attach(session, 1)

@@ -203,7 +203,8 @@ func (s *server) absorb(q *query, key uint64) bool {
 		return true
 	}
 	// Of the verbs that come here all but message may be run twice without harm.
-	if q.repeat && q.verb == janusjson.VerbMessage && s.memory.blind(s.now) {
+	x := s.sessions[q.session]
+	if q.repeat && q.verb == janusjson.VerbMessage && s.memory.blind(s.now, x != nil && x.first) {
 		s.answer(q, errOutcome, "outcome")
 		return true
 	}

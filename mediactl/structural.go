@@ -170,6 +170,7 @@ func (s *server) created(r *request, verb janusjson.Verb) {
 	}
 	if id, _ := s.dataID(); verb == janusjson.VerbSuccess && id == x.id {
 		x.phase = ready
+		x.first = !x.retried && s.info.protection() == messages.JanusUp
 		s.keepFrom(x, s.now)
 		s.resume(x)
 		return

@@ -373,7 +373,15 @@ func TestBlind(t *testing.T) {
 	bubble(t, func(t *testing.T, f *fake, do func(func())) {
 		var p *peer
 		do(func() {
-			p = f.connect(polite)
+			met := false
+			p = f.connect(func(p *peer, r map[string]any) {
+				if r["janus"] == "create" && !met {
+					met = true
+					p.say(`{"janus":"error","session_id":1,"transaction":"%s","error":{"code":468,"reason":"taken"}}`, r["transaction"])
+					return
+				}
+				polite(p, r)
+			})
 			p.run()
 			p.bound(1)
 		})
