@@ -20,6 +20,8 @@ type clusterShape struct {
 
 // testCluster is a cluster whose every role is a process of its own.
 type testCluster struct {
+	t     *testing.T // its processes end with this test
+	shape clusterShape
 	nats  *lab.NATSCluster
 	edges []*lab.RoleProcess
 	nodes []*lab.RoleProcess
@@ -30,30 +32,33 @@ type testCluster struct {
 // startCluster starts a cluster and returns when all roles serve.
 func startCluster(t *testing.T, shape clusterShape) *testCluster {
 	t.Helper()
-	c := &testCluster{nats: lab.NATS(t, shape.nats)}
-	role := func(role string, n int, flags ...string) *lab.RoleProcess {
-		name := fmt.Sprintf("%s-%d", role, n+1)
-		args := []string{"--nats", c.nats.URL(), "--name", name, "--health", "127.0.0.1:0", "--log-level", "debug"}
-		return lab.Role(t, role, append(args, flags...)...)
-	}
+	c := &testCluster{t: t, shape: shape, nats: lab.NATS(t, shape.nats)}
 	for range shape.janus {
 		c.janus = append(c.janus, lab.Janus(t, func(j *janusproc.Config) {
 			j.ReclaimSessionTimeout = 90 * time.Second
 			j.AdminSecret = "lab"
+			j.DebugLevel = 3
 		}))
 	}
 	for n := range shape.nodes {
-		c.nodes = append(c.nodes, role("session", n, shape.sessionFlags...))
+		c.nodes = append(c.nodes, c.role("session", n, shape.sessionFlags...))
 	}
 	for n, j := range c.janus {
-		c.media = append(c.media, role("media", n,
+		c.media = append(c.media, c.role("media", n,
 			"--janus", j.WSURL(), "--janus-admin", j.Config.AdminWSURL(), "--janus-admin-secret", j.Config.AdminSecret))
 	}
-	edgeFlags := append([]string{"--ws", "127.0.0.1:0", "--http", "off", "--admin-ws", "off", "--admin-http", "off"}, shape.edgeFlags...)
+	edgeFlags := append([]string{"--ws", "127.0.0.1:0"}, shape.edgeFlags...)
 	for n := range shape.edges {
-		c.edges = append(c.edges, role("edge", n, edgeFlags...))
+		c.edges = append(c.edges, c.role("edge", n, edgeFlags...))
 	}
 	return c
+}
+
+// role starts the n-th process of a role, counted from 0.
+func (c *testCluster) role(role string, n int, flags ...string) *lab.RoleProcess {
+	c.t.Helper()
+	args := []string{"--nats", c.nats.URL(), "--name", fmt.Sprintf("%s-%d", role, n+1), "--health", "127.0.0.1:0"}
+	return lab.Role(c.t, role, append(args, flags...)...)
 }
 
 // urls are the WebSocket addresses of the edges.

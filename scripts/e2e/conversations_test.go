@@ -136,14 +136,17 @@ func otherServer(t *testing.T, setup conversation.Setup) func(i int) conversatio
 		server := referenceJanus(t, setup)
 		return func(int) conversation.Server { return server }
 	}
-	flags := []string{"--reclaim-timeout", setup.ReclaimTimeout.String()}
+	timeouts := []string{"--reclaim-timeout", setup.ReclaimTimeout.String()}
 	if setup.SessionTimeout != 0 {
-		flags = append(flags, "--session-timeout", setup.SessionTimeout.String())
+		timeouts = append(timeouts, "--session-timeout", setup.SessionTimeout.String())
 	}
+	var secret []string
 	if setup.APISecret != "" {
-		flags = append(flags, "--api-secret", setup.APISecret)
+		secret = []string{"--api-secret", setup.APISecret}
 	}
-	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: flags, edgeFlags: edgeFlags(setup)})
+	c := startCluster(t, clusterShape{
+		nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: timeouts, edgeFlags: slices.Concat(timeouts, secret),
+	})
 	return func(i int) conversation.Server {
 		urls := slices.Clone(c.urls())
 		if i%2 == 1 {
@@ -151,13 +154,6 @@ func otherServer(t *testing.T, setup conversation.Setup) func(i int) conversatio
 		}
 		return serverAt(urls...)
 	}
-}
-
-func edgeFlags(setup conversation.Setup) []string {
-	if setup.APISecret == "" {
-		return nil
-	}
-	return []string{"--api-secret", setup.APISecret}
 }
 
 // serverAt is a server with several addresses, which connections take by turns.

@@ -145,7 +145,7 @@ func TestCompareIsReadable(t *testing.T) {
 
 func TestDifferences(t *testing.T) {
 	d, err := ParseDifferences("# Title\n\n| Conversation | Message | Part | Reason |\n|---|---|---|---|\n" +
-		"| `*` | `server_info` | `plugins.*.version` | each its own |\n| other | pong | | a whole message |\n| te?t | timeout | | gone |\n")
+		"| `*` | `server_info` | `plugins/*/version` | each its own |\n| other | pong | | a whole message |\n| te?t | timeout | | gone |\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 // Differences are the answers that are meant to differ from those of one Janus. They are the rows of the tables in a Markdown
 // file whose columns are: conversation (a pattern of names as path.Match has it), message (its kind: the value of "janus"),
-// part (dotted path of keys; empty for the whole message), reason.
+// part (keys from the outside in with slashes between them, * for any; empty for the whole message), reason.
 type Differences struct {
 	rows []*difference
 
@@ -77,7 +77,7 @@ func (d *Differences) drop(conversation string, body map[string]any) (all bool) 
 			row.used++
 			return true
 		}
-		if remove(body, strings.Split(row.part, ".")) {
+		if remove(body, strings.Split(row.part, "/")) {
 			row.used++
 		}
 	}

@@ -13,7 +13,8 @@ import (
 // Streams are the messages of a transcript as two servers' can be compared: by stream, each a line of JSON without what
 // differs from one run with the same Janus to the next. A stream is what keeps its order in every run:
 //
-//   - "a": the direct replies on a connection. Janus serves all requests but message from one thread, in order of arrival.
+//   - "a session $s": the direct replies on a connection that name a session; "a" those that do not. Janus serves all requests
+//     but message from one thread, in order of arrival. A cluster has an owner for each session, and keeps the order of each.
 //   - "a message $h": the direct replies to message requests for one handle. A pool of threads serves those, so their acks
 //     may change places with other replies, even with the event that they announce.
 //   - "a events $h": what a handle had to say by itself; of the session where there is no handle. Plugin and core say it from
@@ -67,15 +68,19 @@ type normaliser struct {
 // stream tells where a message belongs.
 func (n *normaliser) stream(m Message, body map[string]any) string {
 	kind, _ := body["janus"].(string)
+	session, _ := body["session_id"].(json.Number)
 	switch {
 	case m.Handle != "":
 		return m.Connection + " message " + n.id(m.Handle)
 	case replyKind(kind):
-		return m.Connection
+		if session == "" {
+			return m.Connection
+		}
+		return m.Connection + " session " + n.id(session.String())
 	}
 	of, _ := body["sender"].(json.Number)
 	if of == "" {
-		of, _ = body["session_id"].(json.Number)
+		of = session
 	}
 	return m.Connection + " events " + n.id(of.String())
 }
