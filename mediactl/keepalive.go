@@ -15,9 +15,8 @@ const (
 	// keepaliveEvery is the longest that a session goes without a message to Janus, whose reclaim time counts from the last
 	// one (1.1.2). With the imprecision of ticks it stays under 20 s.
 	keepaliveEvery = 19 * time.Second
-	// keepaliveSpread is how far the keepalives of one session are shifted against each other, so that sessions made
-	// together drift apart.
-	keepaliveSpread = 4 * time.Second
+	// keepaliveSpread is how much earlier it may be: each time is drawn, so that sessions made together drift apart.
+	keepaliveSpread = 7 * time.Second
 	// idleTime is how long a session without handles is kept: its client is likely to attach again.
 	idleTime = 30 * time.Second
 )
@@ -28,7 +27,7 @@ type keepaliveDue struct{ session *session }
 // keepFrom notes when the session was last active, and arms its keepalive.
 func (s *server) keepFrom(x *session, active time.Time) {
 	x.active = active
-	s.wheel.Arm(&x.timer, max(0, keepaliveEvery-time.Since(active)), x.due)
+	s.wheel.Arm(&x.timer, keepaliveEvery-rand.N(keepaliveSpread)-time.Since(active), x.due)
 }
 
 // onKeepaliveDue keeps a session alive that was silent for long, or ends it when nobody has had a handle in it for long.
@@ -39,11 +38,11 @@ func (s *server) onKeepaliveDue(x *session, now time.Time) {
 		s.keepFrom(x, now) // claimed soon, or lost
 	case !x.empty.IsZero() && now.Sub(x.empty) >= idleTime:
 		s.endIdle(x)
-	case now.Sub(x.active) < keepaliveEvery:
-		s.keepFrom(x, x.active)
+	case now.Sub(x.active) < keepaliveEvery-keepaliveSpread:
+		s.keepFrom(x, x.active) // something else was sent meanwhile
 	default:
 		s.keepAlive(x)
-		s.keepFrom(x, now.Add(-rand.N(keepaliveSpread)))
+		s.keepFrom(x, now)
 	}
 }
 
