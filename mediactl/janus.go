@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"syscall"
 	"time"
 
@@ -305,8 +304,7 @@ func (s *server) claimed(r *request, verb janusjson.Verb) {
 	x := r.target
 	if x.phase != over {
 		if verb == janusjson.VerbSuccess {
-			// As if it had been idle for a while: so the keepalives of all that are claimed now do not come together.
-			s.keepFrom(x, s.now.Add(-rand.N(keepaliveEvery)))
+			s.keepSoon(x)
 		} else {
 			s.log.Warn("session not claimed", "session", x.id, "error", s.janusError())
 			s.loseSession(x, "session lost by Janus")

@@ -30,6 +30,13 @@ func (s *server) keepFrom(x *session, active time.Time) {
 	s.wheel.Arm(&x.timer, keepaliveEvery-rand.N(keepaliveSpread)-time.Since(active), x.due)
 }
 
+// keepSoon arms the keepalive of a session that was claimed with all the others: at any time within the next interval, so
+// that they do not come together.
+func (s *server) keepSoon(x *session) {
+	x.active = s.now.Add(-keepaliveEvery)
+	s.wheel.Arm(&x.timer, rand.N(keepaliveEvery), x.due)
+}
+
 // onKeepaliveDue keeps a session alive that was silent for long, or ends it when nobody has had a handle in it for long.
 func (s *server) onKeepaliveDue(x *session, now time.Time) {
 	switch {
