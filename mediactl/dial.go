@@ -29,16 +29,20 @@ type carrier interface {
 type dialer struct {
 	url  string
 	tell func(message any)
-	ask  chan struct{}  // one token
-	work sync.WaitGroup // run, and the connections that were made
+	ask  chan struct{}   // one token
+	made time.Time       // the last connection
+	next backoff.BackOff // the pause before the next attempt
+	work sync.WaitGroup  // run, and the connections that were made
 }
 
 const (
 	// dialPatience bounds one attempt: a Janus that is stopped takes connections and says nothing.
 	dialPatience = 2 * time.Second
-	// dialPause and maxDialPause bound the pause between two attempts.
+	// dialPause and maxDialPause bound the pause between two attempts. A connection that ends within steadyTime counts as a
+	// failed attempt, so that one which is ended at once is not made a thousand times a second.
 	dialPause    = 20 * time.Millisecond
 	maxDialPause = time.Second
+	steadyTime   = 3 * time.Second
 )
 
 // run dials whenever asked, until ctx ends.
@@ -55,20 +59,32 @@ func (d *dialer) run(ctx context.Context) {
 
 // connect tries until there is a connection, or ctx ends.
 func (d *dialer) connect(ctx context.Context) {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval, pause.Multiplier = dialPause, maxDialPause, 2
+	if d.made.IsZero() || time.Since(d.made) > steadyTime {
+		pause := backoff.NewExponentialBackOff()
+		pause.InitialInterval, pause.MaxInterval, pause.Multiplier = dialPause, maxDialPause, 2
+		d.next = pause
+	} else {
+		d.pause(ctx)
+	}
 	for ctx.Err() == nil {
 		err := d.try(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
+			d.made = time.Now()
 			return
 		}
-		d.tell(dialFailed{err})
-		timer := time.NewTimer(pause.NextBackOff())
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
+		if ctx.Err() == nil {
+			d.tell(dialFailed{err})
 		}
-		timer.Stop()
+		d.pause(ctx)
+	}
+}
+
+func (d *dialer) pause(ctx context.Context) {
+	timer := time.NewTimer(d.next.NextBackOff())
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

@@ -278,15 +278,25 @@ func (s *server) greeted() {
 	s.stage, s.owed = claiming, 0
 	s.destroyAbandoned()
 	for _, x := range s.sessions {
-		if r := s.flight.open(janusjson.VerbClaim, s.now); r != nil {
-			r.target, r.session = x, x.id
-			s.owed++
-			s.sendOwn(r, 0)
+		if !s.claim(x) {
+			s.link.Close() // and begin anew, while there is hope
+			return
 		}
 	}
 	if s.owed == 0 {
 		s.serve()
 	}
+}
+
+// claim makes a session ours that belonged to the connection before; false when its request was not taken.
+func (s *server) claim(x *session) bool {
+	r := s.flight.open(janusjson.VerbClaim, s.now)
+	if r == nil {
+		return false
+	}
+	r.target, r.session = x, x.id
+	s.owed++
+	return s.sendOwn(r, 0)
 }
 
 // destroyAbandoned destroys sessions that nobody wants.

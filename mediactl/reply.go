@@ -195,7 +195,7 @@ func (s *server) event(session, handle uint64, body []byte) {
 	s.seq++
 	s.metrics.events.Inc()
 	from := make([]byte, 0, 80)
-	from = append(from, s.name...)
+	from = append(from, s.names.member...)
 	from = append(from, '.')
 	from = strconv.AppendUint(from, s.seq, 10)
 	if s.publish(messages.HandleSubject(session, messages.SessionEvent, handle), string(from), body) != nil {

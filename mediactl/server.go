@@ -39,7 +39,7 @@ type server struct {
 	metrics *metrics
 	status  *status
 	member  messages.Member
-	name    string // of member, as a token
+	names   names
 	secret  []byte // towards Janus, as a JSON string; nil: none
 	cap     int    // on handles, as configured; see maxHandles
 
@@ -58,6 +58,13 @@ type server struct {
 	said janusjson.Message // of Janus
 	text []byte            // to Janus
 	own  []byte            // the transaction of said, without our prefix
+}
+
+// names are texts that are made of the member over and over.
+type names struct{ member, ask, info string }
+
+func namesOf(m messages.Member) names {
+	return names{member: m.String(), ask: messages.MediaAsk(m), info: messages.MediaInfo(m)}
 }
 
 // query is a request of an owner. It points into the server's scratch.
@@ -124,9 +131,9 @@ func (s *server) fromBus(m *bus.Msg) {
 	switch {
 	case m.NoResponders:
 		s.metrics.drop("no_responders")
-	case m.Subject == messages.MediaAsk(s.member):
+	case m.Subject == s.names.ask:
 		s.ask(m)
-	case m.Subject == messages.MediaInfo(s.member):
+	case m.Subject == s.names.info:
 		s.askInfo(m)
 	default:
 		s.request(m)
