@@ -49,6 +49,11 @@ func TestPanic(t *testing.T) {
 			t.Fatalf("published %v", got)
 		}
 	}
+	f.panicking = true // so that even the answer to a panic panics
+	for i := range uint64(30) {
+		send(f.message(1, 9, client(1, 200+i), echo))
+	}
+	f.panicking = false
 	send(f.message(1, 1, client(1, 100), echo))
 	p.run()
 	if got := f.take(); len(got) != 1 || !strings.Contains(string(got[0].Data), `"ack"`) {

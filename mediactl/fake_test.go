@@ -26,6 +26,7 @@ type fake struct {
 	beats     int
 	restarts  int
 	failing   bool // publishing fails
+	panicking bool // publishing panics
 }
 
 func newFake(t testing.TB, changes ...func(*server)) *fake {
@@ -45,6 +46,8 @@ func newFake(t testing.TB, changes ...func(*server)) *fake {
 
 func (f *fake) publish(subject, reply string, data []byte) error {
 	switch {
+	case f.panicking:
+		panic("publishing")
 	case f.failing:
 		return bus.ErrDisconnected
 	case len(data) > 1<<20:
