@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/januscloud/januscloud/scripts/lab"
+)
+
+// browser is a headless Chromium with one page, a camera that shows a test picture and a microphone that beeps.
+type browser struct {
+	ctx context.Context
+
+	listened chan struct{} // closed when console is complete
+	console  []string
+}
+
+// startBrowser starts Chromium. It ends with the test, and what the page wrote to its console is logged when that failed.
+func startBrowser(t *testing.T) *browser {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.Flag("use-fake-device-for-media-stream", true),
+		chromedp.Flag("use-fake-ui-for-media-stream", true),
+		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
+		// Janus resolves no mDNS names here: candidates must be addresses.
+		chromedp.Flag("disable-features", "WebRtcHideLocalIpsWithMdns,Translate"),
+	)
+	if os.Getuid() == 0 {
+		options = append(options, chromedp.NoSandbox)
+	}
+	allocator, endAllocator := chromedp.NewExecAllocator(within(t, 2*time.Minute), options...)
+	ctx, end := chromedp.NewContext(allocator)
+	b := &browser{ctx: ctx}
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // closes it in peace
+		end()
+		endAllocator()
+		<-b.listened
+		if t.Failed() {
+			t.Logf("console of the page:\n%s", strings.Join(b.console, "\n"))
+		}
+	})
+	messages := chromedp.Console(ctx)
+	b.listened = make(chan struct{})
+	go func() {
+		defer close(b.listened)
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			const enough, tooLong = 200, 300
+			if len(b.console) < enough {
+				line := m.String()
+				b.console = append(b.console, line[:min(len(line), tooLong)])
+			}
+		}
+	}()
+	return b
+}
+
+// do runs actions, each a step of what.
+func (b *browser) do(t *testing.T, what string, actions ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// until waits until an expression is true.
+func until(expression string) chromedp.Action[chromedp.Void] {
+	return chromedp.Poll[chromedp.Void](expression)
+}
+
+// number is what a JavaScript expression comes to.
+func (b *browser) number(expression string) (float64, error) {
+	return chromedp.Run(b.ctx, chromedp.Evaluate[float64](expression, chromedp.EvalAwaitPromise))
+}
+
+// waitAbove waits until an expression is above a value, and returns what it is then.
+func (b *browser) waitAbove(t *testing.T, what, expression string, value float64) (is float64) {
+	t.Helper()
+	lab.WaitFor(t, 30*time.Second, func() string {
+		var err error
+		if is, err = b.number(expression); err != nil {
+			return fmt.Sprintf("%s: %v", what, err)
+		}
+		if is <= value {
+			return fmt.Sprintf("%s is %v, want more than %v", what, is, value)
+		}
+		return ""
+	})
+	return is
+}
+
+const (
+	// shown is how many pictures the page has shown of what came back.
+	shown = `(() => {
+		const video = document.querySelector("#videoright video");
+		return video && video.videoWidth > 0 ? video.getVideoPlaybackQuality().totalVideoFrames : 0;
+	})()`
+	// decoded is how many the PeerConnection received and decoded, heard how much of the sound (in seconds).
+	decoded = `echotest.webrtcStuff.pc.getStats().then(s => [...s.values()].reduce((n, r) =>
+		n + (r.type === "inbound-rtp" && r.kind === "video" ? r.framesDecoded : 0), 0))`
+	heard = `echotest.webrtcStuff.pc.getStats().then(s => [...s.values()].reduce((n, r) =>
+		n + (r.type === "inbound-rtp" && r.kind === "audio" ? r.totalSamplesDuration : 0), 0))`
+)
+
+// TestEchoTestPage opens the stock echo test page of a cluster in one process: it must show its own pictures, sent through a Janus
+// and back, and get back what it writes to its data channel.
+func TestEchoTestPage(t *testing.T) {
+	dev := lab.Role(t, "dev", "--ws", "127.0.0.1:0", "--demo", "127.0.0.1:0", "--nats-listen", "off", "--health", "127.0.0.1:0")
+	b := startBrowser(t)
+	b.do(t, "open the page",
+		chromedp.Navigate(dev.Ready.Fields["demo"]+"echotest.html"),
+		chromedp.WaitReady("#start"),
+		until(`typeof Janus !== "undefined" && Janus.initDone`),
+		chromedp.Click("#start"),
+	)
+	first := b.waitAbove(t, "pictures shown", shown, 0)
+	// At ten a second these take two seconds.
+	b.waitAbove(t, "pictures shown", shown, first+20)
+	b.waitAbove(t, "pictures decoded", decoded, 20)
+	b.waitAbove(t, "seconds of sound", heard, 1)
+
+	b.do(t, "write to the data channel",
+		chromedp.WaitEnabled("#datasend"),
+		chromedp.SendKeys("#datasend", "is anybody there?"+kb.Enter),
+		until(`document.querySelector("#datarecv").value === "Janus EchoTest here! You wrote: is anybody there?"`),
+	)
+	if sessions := metric(t, dev, "januscloud_session_sessions"); sessions != 1 {
+		t.Errorf("the cluster has %v sessions, want that of the page", sessions)
+	}
+	if handles := metric(t, dev, "januscloud_media_handles"); handles != 1 {
+		t.Errorf("the two Janus have %v handles, want that of the page", handles)
+	}
+	// The page loads itself anew when its session is destroyed.
+	b.do(t, "stop", chromedp.Click("#start"))
+	b.waitAbove(t, "the button of a new page", `document.querySelector("#start")?.innerText === "Start" ? 1 : 0`, 0)
+	lab.WaitFor(t, 10*time.Second, func() string {
+		return mismatch(dev, map[string]float64{"januscloud_session_sessions": 0, "januscloud_media_sessions": 0})
+	})
+}
