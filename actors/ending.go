@@ -13,7 +13,8 @@ import (
 
 // destroy ends the session at the client's wish.
 func (s *session) destroy(r *request) {
-	success := messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}.Append(nil, "success")
+	success := s.replyTo(r).Append(nil, "success")
+	s.owe(r)
 	first, _ := messages.CutRepeat(r.identity)
 	s.node.emit(messages.Event{Type: messages.EventSessionDestroyed, Session: s.id})
 	s.end("destroyed", success, first)
@@ -85,8 +86,9 @@ func (s *session) finish() {
 	s.disarm()
 	s.node.metrics.sessionEnds.WithLabelValues(s.ending.why).Inc()
 	if s.ending.last != nil {
-		s.deliver(s.ending.asked, s.ending.last)
+		s.settleOwed(s.ending.asked, s.ending.last)
 	}
+	s.payAll()
 	s.node.tell(s.part.self, sessionEnded{id: s.id, tomb: tombstone{identity: s.ending.asked, reply: s.ending.last, at: time.Now()}})
 }
 

@@ -71,10 +71,10 @@ func (s *session) attach(r *request) {
 	h := &handle{id: messages.HandleID(s.id, first), identity: first, created: r.now}
 	h.plugin, _ = r.Text(janusjson.KeyPlugin)
 	h.opaqueID, _ = r.Text(janusjson.KeyOpaqueID)
-	success := messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendID(nil, h.id)
+	success := s.replyTo(r).AppendID(nil, h.id)
 	at, exists := s.find(h.id)
 	if exists { // a repeat: ids are derived from identities
-		s.deliver(r.identity, success)
+		s.settleOwed(r.identity, success)
 		return
 	}
 	if has, known := knowsPlugin(s.node.Roster.View(), h.plugin); !has {
@@ -89,8 +89,9 @@ func (s *session) attach(r *request) {
 	h.record.key = handleKey(s.id, h.id)
 	s.handles = slices.Insert(s.handles, at, h)
 	s.node.metrics.handles.Inc()
+	s.owe(r)
 	identity := r.identity
-	s.keep(&h.record, h.stored(s.epoch()), func() { s.deliver(identity, success) })
+	s.keep(&h.record, h.stored(s.epoch()), func() { s.settleOwed(identity, success) })
 	s.node.emit(s.about(h, messages.EventHandleAttached))
 }
 
@@ -148,8 +149,14 @@ func (s *session) toHandle(r *request, verb janusjson.Verb) {
 		if verb == janusjson.VerbDetach {
 			h.detach, _ = messages.CutRepeat(r.identity)
 		}
+		if verb != janusjson.VerbMessage {
+			s.owe(r)
+		}
 		s.passOn(h, r.identity, r.raw)
 	case h.state != unbound:
+		if verb != janusjson.VerbMessage {
+			s.owe(r)
+		}
 		s.wait(h, r)
 	case verb == janusjson.VerbMessage:
 		if e := checkBody(r); e != nil {
@@ -159,10 +166,13 @@ func (s *session) toHandle(r *request, verb janusjson.Verb) {
 		if s.wait(h, r) {
 			s.bind(h)
 		}
+	case verb == janusjson.VerbHangup: // plugins have something to say to it, even without a PeerConnection
+		s.owe(r)
+		if s.wait(h, r) {
+			s.bind(h)
+		}
 	case verb == janusjson.VerbTrickle:
 		s.trickleUnbound(h, r)
-	case verb == janusjson.VerbHangup:
-		s.answer(r, "success")
 	case verb == janusjson.VerbDetach:
 		s.detachUnbound(h, r)
 	}
@@ -239,10 +249,8 @@ func (s *session) reply(in *inbound) {
 			s.onBindReply(h, in)
 		}
 		return
-	case s.ending != nil:
-		return
 	}
-	s.deliver(in.msg.Reply, in.msg.Data)
+	s.settleOwed(in.msg.Reply, in.msg.Data)
 	if h != nil && h.detach != "" && h.detach == in.msg.Reply {
 		h.detach = ""
 		var m janusjson.Message

@@ -78,6 +78,7 @@ func TestPoll(t *testing.T) {
 	media, edge, _ := pollCluster(t)
 	id, h := createPolling(t, edge)
 	waiting := edge.poll(id, 1)
+	edge.attach(id) // answered behind the poll, which so has arrived
 	media.say(t, id, h, "webrtcup")
 	if got := edge.polled(waiting); verb(t, got) != "webrtcup" {
 		t.Errorf("the poll that waited got %s", got)
@@ -105,6 +106,7 @@ func TestSeveralPolls(t *testing.T) {
 	if err := edge.p.bus.Publish(gone.String(), left, nil); err != nil {
 		t.Fatal(err)
 	}
+	edge.attach(id) // answered behind the polls, which so have arrived
 	media.say(t, id, h, "webrtcup")
 	if got := edge.polled(first); verb(t, got) != "webrtcup" {
 		t.Errorf("the first poll got %s", got)

@@ -43,6 +43,7 @@ type session struct {
 	kept      [][]byte           // events that wait for a poll, or for a transport
 	keptBytes int
 	polls     []*poll // wait for an event
+	debt      *debt   // answers that are owed; nil: none
 	timer     wheel.Timer
 	record    record
 	lastOp    uint64
@@ -107,6 +108,8 @@ func (s *session) Receive(ctx actor.Context) {
 		}
 	case pollDue:
 		s.onPollDue(m)
+	case debtDue:
+		s.onDebtDue(time.Now())
 	case endDue:
 		s.finish()
 	case raise:
@@ -229,7 +232,7 @@ func (s *session) create(r *request) {
 	case s.transport.IsZero():
 		s.begin(r, first)
 	default: // a repeat
-		s.deliver(r.identity, messages.Reply{Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendID(nil, s.id))
+		s.settleOwed(r.identity, messages.Reply{Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendID(nil, s.id))
 	}
 }
 
@@ -242,8 +245,9 @@ func (s *session) begin(r *request, first string) {
 	}
 	s.transport, s.gone = t, false
 	success := messages.Reply{Transaction: slices.Clone(r.Bytes(janusjson.KeyTransaction))}.AppendID(nil, s.id)
+	s.owe(r)
 	identity := r.identity
-	s.keep(&s.record, s.stored(), func() { s.deliver(identity, success) })
+	s.keep(&s.record, s.stored(), func() { s.settleOwed(identity, success) })
 	s.node.emit(messages.Event{Type: messages.EventSessionCreated, Session: s.id, Edge: t.Edge.Name})
 }
 
@@ -363,13 +367,17 @@ func (s *session) crashed(_ actor.Context, message any) {
 
 // answer replies with a verb and nothing else.
 func (s *session) answer(r *request, verb string) {
-	s.deliver(r.identity, messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}.Append(nil, verb))
+	s.answerInOrder(r.identity, s.replyTo(r).Append(nil, verb))
 }
 
 // refuse replies with an error.
 func (s *session) refuse(r *request, e *messages.Error) {
 	s.node.metrics.countError(e.Code)
-	s.deliver(r.identity, messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendError(nil, e))
+	s.answerInOrder(r.identity, s.replyTo(r).AppendError(nil, e))
+}
+
+func (s *session) replyTo(r *request) messages.Reply {
+	return messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}
 }
 
 // deliver sends the answer to a request to the connection that asked. If NATS does not take it, the edge will repeat.

@@ -354,3 +354,50 @@ func TestRefusedEpoch(t *testing.T) {
 		t.Fatalf("message: %v", got)
 	}
 }
+
+// Answers come in the order of the requests, though an attach waits for the store and a keepalive for nothing.
+func TestAnswersInOrder(t *testing.T) {
+	c := newCluster(t)
+	c.server("janus-a")
+	edge := c.client()
+	waitServers(t, c.node("node-a", nil), 1)
+	id := edge.create()
+	h := edge.attach(id)
+	edge.ask(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, h)
+	edge.event("event")
+	for _, body := range []string{
+		`{"janus":"attach","transaction":"0","session_id":S,"plugin":"janus.plugin.echotest"}`,
+		`{"janus":"keepalive","transaction":"1","session_id":S}`,
+		`{"janus":"trickle","transaction":"2","session_id":S,"handle_id":H,"candidate":null}`,
+		`{"janus":"hangup","transaction":"3","session_id":S,"handle_id":H}`,
+		`{"janus":"what","transaction":"4","session_id":S}`,
+		`{"janus":"detach","transaction":"5","session_id":S,"handle_id":H}`,
+		`{"janus":"destroy","transaction":"6","session_id":S}`,
+		`{"janus":"keepalive","transaction":"7","session_id":S}`,
+	} {
+		edge.send(id, "%s", replaceIDs(body, id, h))
+	}
+	for i := range 8 {
+		d := edge.await("an answer", func(d delivered) bool { return d.body["transaction"] != nil })
+		if d.body["transaction"] != fmt.Sprint(i) {
+			t.Fatalf("answer %d is %v", i, d.body)
+		}
+	}
+}
+
+// An answer that does not come holds up the others for a while only.
+func TestAnswerOverdue(t *testing.T) {
+	c := newCluster(t)
+	media, edge := c.server("janus-a"), c.client()
+	waitServers(t, c.node("node-a", nil), 1)
+	id := edge.create()
+	h := edge.attach(id)
+	edge.ask(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, h)
+	media.mu.Lock()
+	media.mute = true
+	media.mu.Unlock()
+	edge.send(id, `{"janus":"trickle","transaction":"t","session_id":%d,"handle_id":%d,"candidate":null}`, id, h)
+	if got := edge.ask(id, `{"janus":"keepalive","transaction":"k","session_id":%d}`, id); got["janus"] != "ack" {
+		t.Errorf("keepalive: %v", got)
+	}
+}

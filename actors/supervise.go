@@ -24,7 +24,7 @@ type crasher interface {
 func propsFor(a actor.Actor, log *slog.Logger) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor { return a },
 		actor.WithDispatcher(actor.NewSynchronizedDispatcher(throughput)),
-		actor.WithSupervisor(keepAlive{}),
+		actor.WithGuardian(keepAlive{}), // all our actors are spawned from the root: no actor supervises them
 		actor.WithReceiverMiddleware(catchPanics(log)))
 }
 

@@ -5,6 +5,7 @@ package actors
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -170,7 +171,7 @@ func (f *found) handle(id uint64) *foundHandle {
 
 // merge adds what an end knows of the session.
 func (f *found) merge(from messages.Member, s messages.HoldingSession) {
-	if len(s.Connections) == 0 {
+	if len(s.Connections) == 0 && !slices.Contains(f.servers, from) { // a long answer names a session again
 		f.servers = append(f.servers, from)
 	}
 	for _, held := range s.Handles {

@@ -180,9 +180,9 @@ func (i *cluster) value(f field, v *roster.View) json.RawMessage {
 		}
 		return json.RawMessage("false")
 	case "session-timeout":
-		return seconds(i.opts.SessionTimeout, f.value)
+		return seconds(i.opts.SessionTimeout)
 	case "reclaim-session-timeout":
-		return seconds(i.opts.ReclaimTimeout, f.value)
+		return seconds(i.opts.ReclaimTimeout)
 	case "server-name":
 		if i.opts.ServerName != "" {
 			return quoted(i.opts.ServerName)
@@ -230,11 +230,8 @@ func (i *cluster) transports(of json.RawMessage) json.RawMessage {
 	return object([]field{{webSockets, json.RawMessage(`{"name":"JANUS WebSockets transport plugin"}`)}})
 }
 
-// seconds writes a time-out as Janus does, or what a server says where none is configured.
-func seconds(d time.Duration, otherwise json.RawMessage) json.RawMessage {
-	if d == 0 {
-		return otherwise
-	}
+// seconds writes a time-out as Janus does.
+func seconds(d time.Duration) json.RawMessage {
 	return strconv.AppendInt(nil, int64(max(d, 0)/time.Second), 10)
 }
 

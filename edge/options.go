@@ -66,8 +66,9 @@ type Options struct {
 	// what exceeds them is refused.
 	MaxInFlight, MaxConnectionInFlight int
 
-	// ServerName, SessionTimeout and ReclaimTimeout are told by info; where they are zero a media server's are.
-	ServerName                     string
+	// ServerName is told by info; where it is empty a media server's is.
+	ServerName string
+	// SessionTimeout and ReclaimTimeout are those of the session nodes, told by info.
 	SessionTimeout, ReclaimTimeout time.Duration
 
 	// Quirks are the manners of the Janus version that is imitated.
