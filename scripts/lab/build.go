@@ -12,13 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// raceVariable, set to anything, makes Binary build with the race detector.
-const raceVariable = "LAB_RACE"
+const (
+	// raceVariable, set to anything, makes Binary build with the race detector.
+	raceVariable = "LAB_RACE"
+	// BinaryVariable names, in the environment, a januscloud program that Binary is to use instead of building one.
+	BinaryVariable = "LAB_BINARY"
+)
 
 // Binary builds the januscloud program and returns its path. The go tool's cache makes all but the first build of a version
-// quick. With LAB_RACE set in the environment the race detector is in it, and each Role checks for its reports.
+// quick. With LAB_RACE set in the environment the race detector is in it, and each Role checks for its reports. With LAB_BINARY
+// set nothing is built: that is the program, and stays the same while sources change.
 func Binary(tb TB) string {
 	tb.Helper()
+	if given := os.Getenv(BinaryVariable); given != "" {
+		return given
+	}
 	if os.Getenv(raceVariable) != "" {
 		return build(tb, "januscloud-race", "-race", "./cmd/januscloud")
 	}
