@@ -28,7 +28,6 @@ const (
 // after a short pause.
 func TestKillSessionNode(t *testing.T) {
 	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 1, janus: 2})
-	c.waitRemembers(t)
 	t.Run("alone", func(t *testing.T) { c.killSessionNode(t, "alone") })
 	// Somebody who listens to everything keeps NATS from telling that a request found nobody to take it.
 	conn, err := nats.Connect(c.nats.URL())
@@ -40,26 +39,6 @@ func TestKillSessionNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("overheard", func(t *testing.T) { c.killSessionNode(t, "overheard") })
-}
-
-// waitRemembers waits until the media roles remember as long as edges repeat: a younger one refuses to run a request that is
-// marked as a repeat, for it may have run before its time.
-func (c *testCluster) waitRemembers(t *testing.T) {
-	t.Helper()
-	const deadline = 30 * time.Second
-	for _, m := range c.media {
-		lab.WaitFor(t, 2*deadline, func() string {
-			all, err := metrics(m)
-			if err != nil {
-				return err.Error()
-			}
-			started := time.UnixMilli(int64(1000 * all["process_start_time_seconds"]))
-			if age := time.Since(started); age < deadline+2*time.Second {
-				return fmt.Sprintf("%s is %v old", m.Ready.Name, age)
-			}
-			return ""
-		})
-	}
 }
 
 // killSessionNode kills the only node, which leaves the new one that it starts before.

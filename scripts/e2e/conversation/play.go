@@ -62,7 +62,6 @@ type player struct {
 	script  *Script
 	server  Server
 	ids     map[string]string // by placeholder
-	texts   *strings.Replacer
 	clients map[string]*client
 	out     *Transcript
 }
