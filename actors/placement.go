@@ -31,12 +31,18 @@ type placed struct {
 	err    *messages.Error
 }
 
-// loadStep is the difference of load that counts: below it the number of handles decides. Two roles on one machine
-// measure the same load a moment apart and must not look different for it.
-const loadStep = 0.1
-
-// staleWindow is how long a choice of ours is added to what a server's heartbeats say: until a beat can have counted it.
-const staleWindow = 3 * messages.BeatInterval
+const (
+	// loadStep is the difference of load that counts: below it the number of handles decides.
+	loadStep = 0.1
+	// beatWindow is how long a choice of ours is added to the number of handles that a server's heartbeats tell: until a
+	// beat can have counted it.
+	beatWindow = 3 * messages.BeatInterval
+	// loadWindow is how long it is added to the server's load, which is smoothed over some seconds: without that, all of a
+	// burst would go to the machine that was idle a moment ago.
+	loadWindow = 3 * time.Second
+	// handleLoad is the load that such a choice stands for: twenty make a step.
+	handleLoad = loadStep / 20
+)
 
 // candidate is a media server that could take a handle.
 type candidate struct {
@@ -88,7 +94,7 @@ func choose(candidates []candidate, r *rand.Rand) (candidate, string) {
 type placer struct {
 	node   *Node
 	rand   *rand.Rand
-	recent map[messages.Member][]time.Time // of choices younger than staleWindow
+	recent map[messages.Member][]time.Time // of choices younger than loadWindow, in order
 }
 
 func newPlacer(n *Node) *placer {
@@ -117,6 +123,7 @@ func (p *placer) Receive(ctx actor.Context) {
 func (p *placer) candidates(v *roster.View, ask place, now time.Time) []candidate {
 	var list []candidate
 	nodes := max(1, len(v.Nodes())) // the others choose as much as we do
+	loads := machineLoads(v)
 	for _, peer := range v.Media() {
 		m := peer.Beat.Media
 		if !peer.Takes() || !m.Serves() || slices.Contains(ask.not, peer.Beat.Member) {
@@ -125,9 +132,11 @@ func (p *placer) candidates(v *roster.View, ask place, now time.Time) []candidat
 		if _, has := m.Plugins[ask.plugin]; !has {
 			continue
 		}
+		uncounted, unfelt := p.given(peer.Beat.Member, now)
 		c := candidate{
-			member: peer.Beat.Member, load: peer.Beat.Load, room: math.MaxInt,
-			handles: m.Handles + p.given(peer.Beat.Member, now)*nodes,
+			member: peer.Beat.Member, room: math.MaxInt,
+			load:    loads[peer.Beat.Host] + float64(unfelt*nodes)*handleLoad,
+			handles: m.Handles + uncounted*nodes,
 			beside:  peer.Beat.Host == p.node.host,
 		}
 		if m.MaxHandles > 0 {
@@ -140,15 +149,36 @@ func (p *placer) candidates(v *roster.View, ask place, now time.Time) []candidat
 	return list
 }
 
-// given counts our choices of a server that its heartbeats may not show yet.
-func (p *placer) given(m messages.Member, now time.Time) int {
-	young := slices.DeleteFunc(p.recent[m], func(t time.Time) bool { return now.Sub(t) > staleWindow })
-	if len(young) == 0 {
-		delete(p.recent, m)
-		return 0
+// machineLoads is the load of each machine: servers on one machine measure the same load, a moment apart, and must not
+// look different for it.
+func machineLoads(v *roster.View) map[string]float64 {
+	sum, count := map[string]float64{}, map[string]float64{}
+	for _, peer := range v.Media() {
+		if !peer.Silent {
+			sum[peer.Beat.Host] += peer.Beat.Load
+			count[peer.Beat.Host]++
+		}
 	}
-	p.recent[m] = young
-	return len(young)
+	for host := range sum {
+		sum[host] /= count[host]
+	}
+	return sum
+}
+
+// given counts our choices of a server that the number of handles in its heartbeats may not show yet, and those that its
+// load may not.
+func (p *placer) given(m messages.Member, now time.Time) (uncounted, unfelt int) {
+	young := p.recent[m]
+	for len(young) > 0 && now.Sub(young[0]) > loadWindow {
+		young = young[1:]
+	}
+	if p.recent[m] = young; len(young) == 0 {
+		delete(p.recent, m)
+	}
+	for i := len(young) - 1; i >= 0 && now.Sub(young[i]) <= beatWindow; i-- {
+		uncounted++
+	}
+	return uncounted, len(young)
 }
 
 // refusal says why no server could be chosen.
