@@ -3,10 +3,12 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,14 +44,15 @@ type Edge struct {
 	numbers     atomic.Uint64 // of connections
 	connections table
 	partitions  [messages.Partitions]partition
-	waiting     atomic.Int64 // requests in flight
+	waiting     atomic.Int64 // requests in flight, long polls among them
+	polls       atomic.Int64 // long polls that wait
 	bytes       atomic.Int64 // of memory that they hold
 	repeater    *repeater
 	chooser     *chooser
 	info        *cluster
 
 	stopping   atomic.Bool
-	transports []*webSocket
+	transports []transport
 	beater     *roster.Beater
 	undo       []func() // of Start, the last first
 	tasks      sync.WaitGroup
@@ -98,16 +101,8 @@ func (e *Edge) begin(ctx context.Context) error {
 	e.draw = e.chooser.draw
 	e.info = newCluster(o, e.fetchInfo, e.log)
 	e.info.build(o.Roster.View())
-	for _, t := range []struct{ scheme, address string }{{"ws", o.WS}, {"wss", o.WSS}} {
-		if t.address == "" {
-			continue
-		}
-		w, err := e.listenWebSocket(ctx, t.scheme, t.address)
-		if err != nil {
-			return err
-		}
-		e.transports = append(e.transports, w)
-		e.undone(func() { _ = w.listener.Close() })
+	if err := e.listen(ctx); err != nil {
+		return err
 	}
 	sub, err := o.Bus.Own(messages.EdgePrefix(e.member), lane, e.receive)
 	if err != nil {
@@ -120,8 +115,8 @@ func (e *Edge) begin(ctx context.Context) error {
 	e.tasks.Go(func() { e.info.run(background, o.Roster.View) })
 	e.undone(o.Roster.Watch(e.viewChanged))
 	o.Bus.OnState(e.busChanged)
-	for _, w := range e.transports {
-		e.tasks.Go(func() { w.serve(background) })
+	for _, t := range e.transports {
+		e.tasks.Go(func() { t.serve(background) })
 	}
 	e.beater = roster.NewBeater(o.Bus, e.beat)
 	return nil
@@ -133,15 +128,9 @@ func (e *Edge) undone(step func()) { e.undo = append([]func(){step}, e.undo...) 
 // Member is the edge's name and incarnation.
 func (e *Edge) Member() messages.Member { return e.member }
 
-// Addresses are the URLs for clients, by transport ("ws", "wss"); a transport that listens everywhere is named by the
-// loopback address.
-func (e *Edge) Addresses() map[string]string {
-	addresses := make(map[string]string, len(e.transports))
-	for _, w := range e.transports {
-		addresses[w.scheme] = w.url("127.0.0.1")
-	}
-	return addresses
-}
+// Addresses are the URLs for clients, by transport ("ws", "wss", "http", "https"); a transport that listens everywhere is
+// named by the loopback address.
+func (e *Edge) Addresses() map[string]string { return e.addresses("127.0.0.1") }
 
 // Ready reports why the edge cannot serve requests now, nil if it can.
 func (e *Edge) Ready() error {
@@ -166,8 +155,8 @@ func (e *Edge) Stop(ctx context.Context) error {
 		e.stopping.Store(true)
 		e.beater.Now()
 		var errs []error
-		for _, w := range e.transports {
-			errs = append(errs, w.stop(ctx))
+		for _, t := range e.transports {
+			errs = append(errs, t.stop(ctx))
 		}
 		if e.opts.Bus.Connected() {
 			errs = append(errs, e.opts.Bus.Flush(ctx))
@@ -194,9 +183,9 @@ func (e *Edge) beat() messages.Beat {
 	if e.stopping.Load() {
 		b.State = messages.StateDraining
 	}
-	if len(e.transports) > 0 {
-		b.Edge.WS = e.transports[0].url(e.host)
-	}
+	at := e.addresses(e.host)
+	b.Edge.WS = cmp.Or(at[schemeWS], at[schemeWSS])
+	b.Edge.HTTP = cmp.Or(at[schemeHTTP], at[schemeHTTPS])
 	return b
 }
 
@@ -233,37 +222,54 @@ func (e *Edge) fetchInfo(ctx context.Context, server messages.Member) ([]byte, e
 	return m.Data, nil
 }
 
-// open begins a connection of a client.
+// open begins a connection of a client that listens for events.
 func (e *Edge) open(to client, number uint64, patience time.Duration) *connection {
 	c := &connection{client: to, number: number, patience: patience}
 	e.connections.add(c)
 	return c
 }
 
+// openPolling begins a connection that is one HTTP request. Nobody looks for it by its number: answers find it by what it
+// asked.
+func (e *Edge) openPolling(to client, patience time.Duration) *connection {
+	return &connection{client: to, number: e.numbers.Add(1), patience: patience, polling: true}
+}
+
 // close ends a connection: nobody waits for its answers any more, and the owners of the sessions that it created or
-// claimed, or was about to, hear that their transport is gone.
+// claimed, or was about to, hear that their transport is gone. Of an HTTP request that ends they hear only where it was a
+// long poll that waits.
 func (e *Edge) close(c *connection) {
-	e.connections.remove(c)
+	if !c.polling {
+		e.connections.remove(c)
+	}
 	for _, u := range c.close() {
 		owned := u.owner != 0
 		for _, r := range e.partitions[messages.PartitionOf(u.session)].drop(c, u.session) {
 			owned = owned || r.opens()
+			if r.isPoll() {
+				e.repeater.gone(gone{u.session, c.number, r.n})
+			}
 			e.release(r)
 		}
-		if owned {
-			e.repeater.gone(gone{u.session, c.number})
+		if owned && !c.polling {
+			e.repeater.gone(gone{u.session, c.number, 0})
 		}
 	}
 }
 
-// publishGone tells the owner of a session that its transport closed. It reports false when the bus does not take it.
+// publishGone tells the owner of a session that its transport closed, or that a long poll's client left. It reports false
+// when the bus does not take it.
 func (e *Edge) publishGone(g gone) bool {
-	transport := messages.Transport{Edge: e.member, Connection: g.connection}
 	subject := messages.SessionSubject{
 		Partition: messages.PartitionOf(g.session), Session: g.session,
-		Kind: messages.SessionGone, Arg: fmt.Sprint(g.connection),
+		Kind: messages.SessionGone, Arg: strconv.FormatUint(g.connection, 10),
 	}
-	return e.bus.Publish(subject.String(), transport.String(), nil) == nil
+	reply := messages.Transport{Edge: e.member, Connection: g.connection}.String()
+	if g.poll != 0 {
+		subject.Kind = messages.SessionUnpoll
+		reply = messages.Identity{Edge: e.member, Connection: g.connection, Polling: true, Session: g.session, N: g.poll}.String()
+	}
+	return e.bus.Publish(subject.String(), reply, nil) == nil
 }
 
 func (e *Edge) now() time.Duration { return time.Since(e.start) }

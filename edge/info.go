@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ type cluster struct {
 	log     *slog.Logger
 	changed chan struct{}
 	tail    atomic.Pointer[[]byte] // what follows the transaction, up to the closing brace
+	pings   atomic.Bool            // it is a version that answers GET /ping
 
 	// The rest belongs to run.
 	servers map[messages.Member]*serverInfo
@@ -167,6 +169,20 @@ func (i *cluster) build(v *roster.View) {
 	}
 	tail := b.Bytes()
 	i.tail.Store(&tail)
+	i.pings.Store(i.version() >= pingVersion)
+}
+
+// pingVersion is the first version of Janus that answers GET /ping: 1.2.2.
+const pingVersion = 1202
+
+// version is the number of the Janus version that the cluster speaks with the words of, 0 while that is not known.
+func (i *cluster) version() (n int) {
+	for _, f := range i.base {
+		if f.name == "version" {
+			n, _ = strconv.Atoi(string(f.value))
+		}
+	}
+	return n
 }
 
 // value is the cluster's own word where it has one; nil leaves the member out.
@@ -220,14 +236,25 @@ func (i *cluster) plugins(v *roster.View) []field {
 
 // transports are those of this edge, in the words of the media server's where it has the same.
 func (i *cluster) transports(of json.RawMessage) json.RawMessage {
-	const webSockets = "janus.transport.websockets"
 	said, _ := members(of)
-	for _, f := range said {
-		if f.name == webSockets {
-			return object([]field{f})
+	var all []field
+	for _, x := range [...]struct {
+		name, words string
+		served      bool
+	}{
+		{"janus.transport.http", "JANUS REST (HTTP/HTTPS) transport plugin", i.opts.HTTP != "" || i.opts.HTTPS != ""},
+		{"janus.transport.websockets", "JANUS WebSockets transport plugin", i.opts.WS != "" || i.opts.WSS != ""},
+	} {
+		if !x.served {
+			continue
 		}
+		f := field{x.name, object([]field{{"name", quoted(x.words)}})}
+		if n := slices.IndexFunc(said, func(f field) bool { return f.name == x.name }); n >= 0 {
+			f = said[n]
+		}
+		all = append(all, f)
 	}
-	return object([]field{{webSockets, json.RawMessage(`{"name":"JANUS WebSockets transport plugin"}`)}})
+	return object(all)
 }
 
 // seconds writes a time-out as Janus does.

@@ -24,6 +24,7 @@ const (
 	dropDeadline  dropped = "deadline"  // a request: not answered in time
 	dropGone      dropped = "gone"      // the news that a transport closed: too much of it waits
 	dropAsk       dropped = "ask"       // an ask: too many wait
+	dropClients   dropped = "clients"   // an HTTP client that would be one too many
 )
 
 // verbs is the number of verbs that metrics tell apart.
@@ -33,6 +34,7 @@ type metrics struct {
 	requests [verbs]prometheus.Counter
 	errors   *prometheus.CounterVec // code
 	drops    *prometheus.CounterVec // reason
+	answers  *prometheus.CounterVec // status
 	events   prometheus.Counter
 	repeats  prometheus.Counter
 	redraws  prometheus.Counter
@@ -56,6 +58,7 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 	m := &metrics{
 		errors:   vec("errors_total", "Requests that this edge answered with an error itself, by Janus code.", "code"),
 		drops:    vec("dropped_total", "What was given up, by reason.", "reason"),
+		answers:  vec("http_answers_total", "Answers over HTTP, by status; 0: hung up without one.", "status"),
 		events:   counter("events_total", "Events passed on to clients."),
 		repeats:  counter("repeats_total", "Requests published again."),
 		redraws:  counter("redraws_total", "Session ids drawn again because they were taken."),
@@ -65,11 +68,14 @@ func newMetrics(reg prometheus.Registerer, e *Edge) *metrics {
 	for v := range m.requests {
 		m.requests[v] = requests.WithLabelValues(janusjson.Verb(v).String())
 	}
-	gauge("connections", "Connections of clients.", func() float64 { return float64(e.connections.count()) })
-	gauge("pending_requests", "Requests that wait for an answer.", func() float64 { return float64(e.waiting.Load()) })
+	gauge("connections", "Connections of clients over WebSocket.", func() float64 { return float64(e.connections.count()) })
+	gauge("pending_requests", "Requests that wait for an answer, long polls among them.", func() float64 { return float64(e.waiting.Load()) })
+	gauge("pending_polls", "Long polls that wait for events.", func() float64 { return float64(e.polls.Load()) })
 	gauge("pending_bytes", "Memory of the requests that wait for an answer.", func() float64 { return float64(e.bytes.Load()) })
 	return m
 }
+
+func (m *metrics) answered(status int) { m.answers.WithLabelValues(strconv.Itoa(status)).Inc() }
 
 func (m *metrics) drop(why dropped) { m.drops.WithLabelValues(string(why)).Inc() }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/januscloud/januscloud/edge/rest"
 	"github.com/januscloud/januscloud/edge/websocket"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
@@ -23,6 +24,7 @@ import (
 const (
 	DefaultDeadline              = 30 * time.Second
 	DefaultOrigin                = "*"
+	DefaultHTTPBase              = "/janus"
 	DefaultMaxInFlight           = 256 << 20
 	DefaultMaxConnectionInFlight = 4 << 20
 )
@@ -44,20 +46,29 @@ type Options struct {
 	WS, WSS           string
 	CertFile, KeyFile string
 
+	// HTTP and HTTPS are the addresses of the HTTP transport (Janus: 8088 and 8089), under the same rules as WS and WSS.
+	// HTTPBase is the path of the API there (base_path of Janus; DefaultHTTPBase).
+	HTTP, HTTPS string
+	HTTPBase    string
+
 	// Origin is what browsers are told may use this edge (Access-Control-Allow-Origin; allow_origin of Janus, "*" by
-	// default). With EnforceOrigin a WebSocket from an origin that does not begin with it is hung up on (enforce_cors).
+	// default). With EnforceOrigin a WebSocket from an origin that does not begin with it is hung up on, and a request over
+	// HTTP gets 403 (enforce_cors).
 	Origin        string
 	EnforceOrigin bool
 
 	// APISecret is asked of every request but info and ping (api_secret of Janus; empty: none).
 	APISecret string
 
-	// Deadline is how long a request over WebSocket may wait for its answer (DefaultDeadline).
+	// Deadline is how long a request over WebSocket may wait for its answer (DefaultDeadline). One over HTTP waits for 9 s:
+	// Janus ends it after 10 s.
 	Deadline time.Duration
 
-	// MaxMessage and MaxQueue bound what a client may send at once and leave unread, in bytes (see websocket.Options).
+	// MaxMessage and MaxQueue bound what a client may send at once and leave unread, in bytes (see websocket.Options). A
+	// body over HTTP beyond MaxMessage gets 413.
 	MaxMessage, MaxQueue int
-	// MaxConnections bounds the clients of each transport (see websocket.Options.MaxConns).
+	// MaxConnections bounds the clients of each transport. By default that is what the limit of open files allows (see
+	// websocket.Options.MaxConns), and 20,000 over HTTP, where a client costs more.
 	MaxConnections int
 	// PingInterval is the silence after which a WebSocket is pinged, and PongTimeout how much longer it lives without a
 	// sign (pingpong_trigger and pingpong_timeout of Janus; 0 = never).
@@ -82,16 +93,27 @@ func (o Options) check() error {
 	switch {
 	case !messages.ValidName(o.Name):
 		return fmt.Errorf("%w: %q is not a valid name", ErrOptions, o.Name)
-	case o.WS == "" && o.WSS == "":
+	case o.WS == "" && o.WSS == "" && o.HTTP == "" && o.HTTPS == "":
 		return fmt.Errorf("%w: no transport has an address", ErrOptions)
-	case o.WSS != "" && (o.CertFile == "" || o.KeyFile == ""):
-		return fmt.Errorf("%w: WebSocket over TLS needs a certificate and its key", ErrOptions)
+	case (o.WSS != "" || o.HTTPS != "") && (o.CertFile == "" || o.KeyFile == ""):
+		return fmt.Errorf("%w: transports over TLS need a certificate and its key", ErrOptions)
+	}
+	if _, err := rest.NewBase(o.withDefaults().HTTPBase); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	return nil
 }
 
+func (o *Options) maxHTTPClients() int {
+	if o.MaxConnections > 0 {
+		return o.MaxConnections
+	}
+	return maxHTTPClients
+}
+
 func (o Options) withDefaults() Options {
 	def(&o.Origin, DefaultOrigin)
+	def(&o.HTTPBase, DefaultHTTPBase)
 	def(&o.Deadline, DefaultDeadline)
 	def(&o.MaxMessage, websocket.DefaultMaxMessage)
 	def(&o.MaxInFlight, DefaultMaxInFlight)

@@ -3,6 +3,8 @@
 package edge
 
 import (
+	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +20,7 @@ type request struct {
 	n       uint64
 	body    []byte // as the client sent it, in plain form; shared with whoever receives it: never changed
 	verb    janusjson.Verb
+	poll    int  // most events that a long poll takes, which has no body; 0: it is no poll
 	drawn   bool // the edge drew the session id of this create
 	redraws uint8
 
@@ -48,6 +51,19 @@ func (r *request) reply() messages.Reply {
 	return reply
 }
 
+// isPoll reports whether the request is a long poll.
+func (r *request) isPoll() bool { return r.poll > 0 }
+
+// subject is where the request is published.
+func (r *request) subject() string {
+	if !r.isPoll() {
+		return messages.RequestSubject(r.session)
+	}
+	return messages.SessionSubject{
+		Partition: messages.PartitionOf(r.session), Session: r.session, Kind: messages.SessionPoll, Arg: strconv.Itoa(r.poll),
+	}.String()
+}
+
 // opens reports whether the request makes its connection the owner of a session, once it succeeds.
 func (r *request) opens() bool {
 	return r.verb == janusjson.VerbCreate || r.verb == janusjson.VerbClaim
@@ -66,27 +82,20 @@ type partition struct {
 	oldest   *request
 	newest   *request
 	arrivals uint64
-	lost     uint64 // requests up to this arrival may not have reached the present owner
-	held     bool   // nobody took a request: new ones queue behind those that wait
-	refused  bool   // nobody took one since the last repeat
-	probing  bool   // the oldest was repeated to find out
+	quiet    time.Duration // no request is due, and none's time is up, before this
+	lost     uint64        // requests up to this arrival may not have reached the present owner
+	held     bool          // nobody took a request: new ones queue behind those that wait
+	refused  bool          // nobody took one since the last repeat
+	probing  bool          // the oldest was repeated to find out
 }
 
 // add keeps a request and reports whether to publish it now. If not, it waits behind others and is published with them.
 func (p *partition) add(r *request, now time.Duration) (publish bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.arrivals++
-	r.arrival = p.arrivals
 	r.until = now + r.conn.patience
 	r.due, r.pause = now+firstRepeat, 2*firstRepeat
-	r.older = p.newest
-	if r.older == nil {
-		p.oldest = r
-	} else {
-		r.older.newer = r
-	}
-	p.newest = r
+	p.link(r)
 	if p.held {
 		return false
 	}
@@ -113,6 +122,33 @@ func (p *partition) find(connection, session, n uint64) *request {
 		}
 	}
 	return nil
+}
+
+// link puts a request behind the others. It is called with mu held.
+func (p *partition) link(r *request) {
+	p.arrivals++
+	r.arrival = p.arrivals
+	r.older = p.newest
+	if r.older == nil {
+		p.oldest = r
+	} else {
+		r.older.newer = r
+	}
+	p.newest = r
+	p.quiet = min(p.quiet, r.due, r.until)
+}
+
+// park keeps a long poll that was taken, without repeating it, until its time is up. It reports false, and keeps nothing,
+// where the owner can have received it but once.
+func (p *partition) park(r *request) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.published <= r.refused+1 {
+		return false
+	}
+	r.due = r.until
+	p.link(r)
+	return true
 }
 
 // unlink is called with mu held.
@@ -204,18 +240,23 @@ func (p *partition) seen() messages.Epoch {
 func (p *partition) sweep(now time.Duration) (expired []*request, due []repeat, flush bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for r := p.oldest; r != nil; {
-		newer := r.newer
-		switch {
-		case r.until <= now:
+	if !p.held && now < p.quiet {
+		return nil, nil, false
+	}
+	p.quiet = math.MaxInt64
+	for r, newer := p.oldest, (*request)(nil); r != nil; r = newer {
+		newer = r.newer
+		if r.until <= now {
 			p.unlink(r)
 			expired = append(expired, r)
-		case !p.held && r.due <= now:
+			continue
+		}
+		if !p.held && r.due <= now {
 			r.due = now + r.pause
-			r.pause = min(2*r.pause, longestPause)
+			r.pause = r.nextPause()
 			due = append(due, r.repeat())
 		}
-		r = newer
+		p.quiet = min(p.quiet, r.due, r.until)
 	}
 	switch {
 	case !p.held:
@@ -228,6 +269,14 @@ func (p *partition) sweep(now time.Duration) (expired []*request, due []repeat, 
 		due = append(due, p.oldest.repeat())
 	}
 	return expired, due, flush
+}
+
+// nextPause is the pause after the present one. A long poll waits long by its nature.
+func (r *request) nextPause() time.Duration {
+	if r.isPoll() {
+		return 2 * r.pause
+	}
+	return min(2*r.pause, longestPause)
 }
 
 // repeat is called with mu held, just before r is published.

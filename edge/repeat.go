@@ -34,10 +34,11 @@ type ask struct {
 	refused messages.Epoch // a greater epoch that is known for one of the partitions
 }
 
-// gone tells the owner of a session that a transport closed.
+// gone tells the owner of a session that a transport closed, or that the client of a long poll left.
 type gone struct {
 	session    uint64
 	connection uint64
+	poll       uint64 // number of the long poll; 0: the connection itself closed
 }
 
 // repeater publishes what stays unanswered again, from one goroutine: so the requests of a partition keep their order,
@@ -190,7 +191,7 @@ func (r *repeater) suspect(set messages.PartitionSet) {
 	}
 }
 
-// gone publishes that a transport closed; what the bus does not take now is published when it is back.
+// gone publishes that somebody left; what the bus does not take now is published when it is back.
 func (r *repeater) gone(g gone) {
 	if r.edge.publishGone(g) {
 		return

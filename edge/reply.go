@@ -67,6 +67,9 @@ func (e *Edge) answer(s messages.EdgeSubject, data []byte) {
 		e.metrics.drop(dropLate)
 		return
 	}
+	if r.isPoll() && endedSession(data) && e.keepWaiting(r) {
+		return
+	}
 	var conflict bool
 	switch r.verb {
 	case janusjson.VerbCreate, janusjson.VerbClaim, janusjson.VerbDestroy:
@@ -87,18 +90,23 @@ func (e *Edge) settle(r *request, data []byte) (conflict bool) {
 		return false
 	}
 	if m.Verb() != janusjson.VerbSuccess {
-		failure, _ := m.Object(janusjson.KeyError)
-		code, _ := failure.Get("code").Int()
-		return messages.Code(code) == messages.CodeSessionConflict
+		return codeOf(&m) == messages.CodeSessionConflict
 	}
 	var since int64
 	if r.opens() {
 		since = time.Now().UnixMilli()
 	}
-	if closed := r.conn.own(r.session, since); closed && r.opens() {
-		e.repeater.gone(gone{r.session, r.conn.number})
+	if closed := r.conn.own(r.session, since); closed && r.opens() && !r.conn.polling {
+		e.repeater.gone(gone{r.session, r.conn.number, 0})
 	}
 	return false
+}
+
+// codeOf is the code of an answer that is an error, 0 of any other.
+func codeOf(m *janusjson.Message) messages.Code {
+	failure, _ := m.Object(janusjson.KeyError)
+	code, _ := failure.Get("code").Int()
+	return messages.Code(code)
 }
 
 // maxRedraws bounds how often another id is drawn for a new session whose id was taken.

@@ -137,6 +137,9 @@ func (e *Edge) send(r *request) bool {
 		return false
 	}
 	e.waiting.Add(1)
+	if r.isPoll() {
+		e.polls.Add(1)
+	}
 	p := &e.partitions[messages.PartitionOf(r.session)]
 	publish := p.add(r, e.now())
 	e.repeater.watch()
@@ -150,9 +153,9 @@ func (e *Edge) send(r *request) bool {
 // to the repeater.
 func (e *Edge) publish(p *partition, x repeat) bool {
 	identity := messages.Identity{
-		Edge: e.member, Connection: x.conn.number, Session: x.session, N: x.n, Repeat: x.again,
+		Edge: e.member, Connection: x.conn.number, Polling: x.conn.polling, Session: x.session, N: x.n, Repeat: x.again,
 	}
-	err := e.bus.Publish(messages.RequestSubject(x.session), identity.String(), x.body)
+	err := e.bus.Publish(x.subject(), identity.String(), x.body)
 	switch {
 	case errors.Is(err, bus.ErrTooLarge):
 		e.tooLarge(p, x.request)
@@ -164,11 +167,21 @@ func (e *Edge) publish(p *partition, x repeat) bool {
 	if x.again {
 		e.metrics.repeats.Inc()
 	}
-	if x.opens() && x.conn.isClosed() {
-		// Its connection closed while it was on its way here: the owner must hear of that after the request.
-		e.repeater.gone(gone{x.session, x.conn.number})
-	}
+	e.follow(x.request)
 	return true
+}
+
+// follow tells the owner that a connection closed while its request was on the way there: the owner must hear of that
+// after the request.
+func (e *Edge) follow(r *request) {
+	switch {
+	case !r.isPoll() && (r.conn.polling || !r.opens()):
+	case !r.conn.isClosed():
+	case r.isPoll():
+		e.repeater.gone(gone{r.session, r.conn.number, r.n})
+	default:
+		e.repeater.gone(gone{r.session, r.conn.number, 0})
+	}
 }
 
 // tooLarge answers a request that NATS does not take.
@@ -179,9 +192,14 @@ func (e *Edge) tooLarge(p *partition, r *request) {
 	}
 }
 
-// expire answers a request whose time is up. What is answered to it later is dropped.
+// expire answers a request whose time is up: a long poll as its owner should have. What is answered to it later is dropped.
 func (e *Edge) expire(r *request) {
 	e.release(r)
+	if r.isPoll() {
+		e.repeater.gone(gone{r.session, r.conn.number, r.n}) // an owner that got it late still has it
+		e.write(r.conn, keepaliveOf(r.poll))
+		return
+	}
 	e.metrics.drop(dropDeadline)
 	e.log.Debug("request timed out", "session", r.session, "verb", r.verb.String(), "published", r.published)
 	e.refuse(r.conn, r.reply(), messages.Errorf(messages.CodeUnknown, "Request timed out (no answer within %v)", r.conn.patience))
@@ -192,6 +210,9 @@ func (e *Edge) release(r *request) {
 	r.conn.release(r)
 	e.bytes.Add(-int64(r.size()))
 	e.waiting.Add(-1)
+	if r.isPoll() {
+		e.polls.Add(-1)
+	}
 }
 
 // refuse answers a request with an error.

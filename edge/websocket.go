@@ -4,10 +4,8 @@ package edge
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 
 	"github.com/gobwas/ws"
@@ -21,7 +19,7 @@ const subprotocol = "janus-protocol"
 // webSocket is the WebSocket transport, plain or over TLS. It is where a request enters.
 type webSocket struct {
 	edge     *Edge
-	scheme   string // "ws" or "wss"
+	name     string // schemeWS or schemeWSS
 	listener net.Listener
 	server   *websocket.Server
 }
@@ -42,15 +40,15 @@ func (w *webSocket) Close(c *websocket.Conn, _ error) {
 }
 
 // listenWebSocket opens a transport, which serves nobody yet.
-func (e *Edge) listenWebSocket(ctx context.Context, scheme, address string) (*webSocket, error) {
-	w := &webSocket{edge: e, scheme: scheme}
+func (e *Edge) listenWebSocket(ctx context.Context, scheme, address string) (transport, error) {
+	w := &webSocket{edge: e, name: scheme}
 	options := websocket.Options{
 		Name: scheme, Subprotocols: []string{subprotocol},
 		MaxMessage: e.opts.MaxMessage, MaxQueue: e.opts.MaxQueue, MaxConns: e.opts.MaxConnections,
 		PingInterval: e.opts.PingInterval, PongTimeout: e.opts.PongTimeout,
 		Header: e.crossOrigin, IDs: &e.numbers, Log: e.log, Registry: e.opts.Registry,
 	}
-	if scheme == "wss" {
+	if scheme == schemeWSS {
 		certificate, err := websocket.LoadCertificate(e.opts.CertFile, e.opts.KeyFile, e.log)
 		if err != nil {
 			return nil, err
@@ -59,16 +57,15 @@ func (e *Edge) listenWebSocket(ctx context.Context, scheme, address string) (*we
 	}
 	var err error
 	if w.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", address); err != nil {
-		return nil, fmt.Errorf("transport %s: %w", scheme, err)
+		return nil, err
 	}
 	w.server = websocket.New(w, options)
 	return w, nil
 }
 
-// serve accepts clients until ctx ends or the transport is stopped.
 func (w *webSocket) serve(ctx context.Context) {
 	if err := w.server.Serve(ctx, w.listener); err != nil {
-		w.edge.log.Error("transport failed", "transport", w.scheme, "error", err)
+		w.edge.log.Error("transport failed", "transport", w.name, "error", err)
 	}
 }
 
@@ -77,14 +74,11 @@ func (w *webSocket) stop(ctx context.Context) error {
 	return w.server.Shutdown(ctx, ws.StatusGoingAway, "edge is stopping")
 }
 
-// url is the address for clients on host, where the transport listens on all.
-func (w *webSocket) url(host string) string {
-	address := w.listener.Addr().(*net.TCPAddr)
-	if !address.IP.IsUnspecified() {
-		host = address.IP.String()
-	}
-	return fmt.Sprintf("%s://%s", w.scheme, net.JoinHostPort(host, fmt.Sprint(address.Port)))
-}
+func (w *webSocket) scheme() string { return w.name }
+
+func (w *webSocket) url(host string) string { return urlOf(w.name, host, w.listener.Addr()) }
+
+func (w *webSocket) abandon() { _ = w.listener.Close() }
 
 // crossOrigin answers the browser's question who may use this edge, as Janus does.
 func (e *Edge) crossOrigin(r *websocket.Request) (http.Header, bool) {
@@ -102,12 +96,4 @@ func (e *Edge) crossOrigin(r *websocket.Request) (http.Header, bool) {
 	}
 	origin := r.Header.Get("Origin")
 	return h, !e.opts.EnforceOrigin || origin != "" && strings.HasPrefix(origin, e.opts.Origin)
-}
-
-// hostName is how other machines may reach this one; loopback where that is not known.
-func hostName() string {
-	if name, err := os.Hostname(); err == nil {
-		return name
-	}
-	return "127.0.0.1"
 }
