@@ -259,6 +259,10 @@ func (p *player) answered(ctx context.Context, c *client, before int, transactio
 			return false
 		}
 	}
+	for i := before; i < len(c.messages); i++ {
+		m := &c.messages[i]
+		m.awaited = m.awaited || slices.Contains(transactions, m.Transaction)
+	}
 	return true
 }
 
