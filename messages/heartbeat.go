@@ -89,6 +89,8 @@ type EdgeBeat struct {
 	Connections int    `json:"connections"`
 	WS          string `json:"ws,omitempty"` // address of its WebSocket transport
 	HTTP        string `json:"http,omitempty"`
+	// Tokens is the revision of the stored tokens that is in force there; nil where none are asked for.
+	Tokens *uint64 `json:"tokens,omitempty"`
 }
 
 // ParseBeat reads a heartbeat.

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/januscloud/januscloud/messages"
+)
+
+const (
+	// writeTime bounds how long a change may take to be written, and spreadTime how long the other edges are waited for then.
+	writeTime  = 5 * time.Second
+	spreadTime = 2 * time.Second
+	// spreadCheck is how often is looked whether they have it, and conflictPause how soon a change is tried again that met
+	// another one.
+	spreadCheck   = 5 * time.Millisecond
+	conflictPause = 20 * time.Millisecond
+)
+
+// Listed is a token and the plugins that it gives access to.
+type Listed struct {
+	Token   string
+	Plugins []string
+}
+
+// The changes below return when every edge that is heard has them, or after 2 s without some: those read the bucket when they
+// come back. A failure is a *messages.Error where Janus has a word for it; any other one says that JetStream did not take the
+// change. Elements of plugins that were no strings in the request are passed as "".
+
+// Add makes a token good (add_token), and gives it access to these plugins, besides those it had; to all, and to those of
+// servers that come later, too, where none is named. Plugins that no media server has are passed over. It returns the plugins
+// that the token gives access to.
+func (t *Tokens) Add(ctx context.Context, token string, plugins []string) (allowed []string, err error) {
+	return t.change(ctx, token, func(r *record) (*record, error) {
+		if r == nil {
+			r = &record{Token: token}
+		}
+		if len(plugins) == 0 {
+			return &record{Token: token, All: true}, nil
+		}
+		known := t.known()
+		return r.with(slices.DeleteFunc(slices.Clone(plugins), func(p string) bool { return !known[p] })), nil
+	})
+}
+
+// Allow gives a token access to more plugins (allow_token), all of which must be there. It returns those that the token gives
+// access to then.
+func (t *Tokens) Allow(ctx context.Context, token string, plugins []string) (allowed []string, err error) {
+	return t.changeAccess(ctx, token, plugins, func(r *record) *record { return r.with(plugins) })
+}
+
+// Disallow takes access to plugins away from a token (disallow_token), all of which must be there. It returns those that the
+// token still gives access to; without any it is good for what needs no attach.
+func (t *Tokens) Disallow(ctx context.Context, token string, plugins []string) (allowed []string, err error) {
+	return t.changeAccess(ctx, token, plugins, func(r *record) *record {
+		left := slices.DeleteFunc(slices.Clone(t.plugins(r)), func(p string) bool { return slices.Contains(plugins, p) })
+		return &record{Token: token, Plugins: left}
+	})
+}
+
+// Remove makes a token bad (remove_token). Sessions stay: it is the next request with it that is refused.
+func (t *Tokens) Remove(ctx context.Context, token string) error {
+	_, err := t.change(ctx, token, func(r *record) (*record, error) {
+		if r == nil {
+			return nil, messages.Errorf(messages.CodeUnknown, "Error removing token")
+		}
+		return nil, nil
+	})
+	return err
+}
+
+// List tells the tokens that give access to some plugin (list_tokens): Janus leaves the others out.
+func (t *Tokens) List() ([]Listed, error) {
+	if t == nil {
+		return nil, errDisabled()
+	}
+	listed := []Listed{}
+	for _, e := range t.table.all() {
+		if plugins := t.plugins(&e.record); len(plugins) > 0 {
+			listed = append(listed, Listed{e.Token, plugins})
+		}
+	}
+	slices.SortFunc(listed, func(a, b Listed) int { return cmp.Compare(a.Token, b.Token) })
+	return listed, nil
+}
+
+func errDisabled() *messages.Error {
+	return messages.Errorf(messages.CodeUnknown, "Stored-Token based authentication disabled")
+}
+
+// changeAccess changes a token that must be there (janus_request_allow_token of src/janus.c).
+func (t *Tokens) changeAccess(ctx context.Context, token string, plugins []string, how func(*record) *record) ([]string, error) {
+	return t.change(ctx, token, func(r *record) (*record, error) {
+		known := t.known()
+		switch {
+		case len(plugins) == 0:
+			return nil, messages.ErrElementType("plugins", "a non-empty array")
+		case r == nil:
+			return nil, messages.Errorf(messages.CodeTokenNotFound, "Token %s not found", token)
+		case slices.ContainsFunc(plugins, func(p string) bool { return !known[p] }):
+			return nil, messages.Errorf(messages.CodeInvalidElementType, "Invalid element type (some of the provided plugins are invalid)")
+		}
+		return how(r), nil
+	})
+}
+
+// with is the record with access to more plugins.
+func (r *record) with(plugins []string) *record {
+	if r.All {
+		return r
+	}
+	all := slices.Clone(r.Plugins)
+	for _, p := range plugins {
+		if !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return &record{Token: r.Token, Plugins: all}
+}
+
+// plugins are those that a record gives access to, among those that there are if that is all.
+func (t *Tokens) plugins(r *record) []string {
+	if r.All {
+		return slices.Sorted(maps.Keys(t.known()))
+	}
+	return r.Plugins
+}
+
+// known are the plugins of all media servers.
+func (t *Tokens) known() map[string]bool {
+	known := make(map[string]bool)
+	for _, p := range t.opts.Roster.View().Media() {
+		for plugin := range p.Beat.Media.Plugins {
+			known[plugin] = true
+		}
+	}
+	return known
+}
+
+// change writes what becomes of a token's record, where nil is none, and waits until the edges have it. how is called again
+// where somebody else changed the record meanwhile.
+func (t *Tokens) change(ctx context.Context, token string, how func(*record) (*record, error)) (allowed []string, err error) {
+	if t == nil {
+		return nil, errDisabled()
+	}
+	revision, next, err := t.write(ctx, token, how)
+	if err != nil {
+		return nil, err
+	}
+	t.spread(ctx, revision)
+	if next == nil {
+		return nil, nil
+	}
+	return t.plugins(next), nil
+}
+
+func (t *Tokens) write(ctx context.Context, token string, how func(*record) (*record, error)) (revision uint64, next *record, err error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
+	defer cancel()
+	for {
+		old, at, err := t.latest(ctx, token)
+		if err != nil {
+			return 0, nil, fmt.Errorf("tokens: %w", err)
+		}
+		if next, err = how(old); err != nil {
+			return 0, nil, err
+		}
+		revision, err = t.put(ctx, token, at, next)
+		var api *jetstream.APIError
+		switch {
+		case err == nil:
+			return revision, next, nil
+		case !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence || !pause(ctx, conflictPause):
+			return 0, nil, fmt.Errorf("tokens: %w", err)
+		}
+	}
+}
+
+// latest is a token's record as the bucket has it, and its revision; nil with that of a marker, or 0, where there is none.
+// Reads may be answered by a copy that is behind what was seen here.
+func (t *Tokens) latest(ctx context.Context, token string) (*record, uint64, error) {
+	key := keyOf([]byte(token))
+	s, err := t.js.Stream(ctx, stream)
+	if err != nil {
+		return nil, 0, err
+	}
+	seen, have := t.table.find([]byte(token))
+	m, err := s.GetLastMsgForSubject(ctx, prefix+key)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil, 0, nil
+	case err != nil:
+		return nil, 0, err
+	case have && m.Sequence < seen.revision:
+		return &seen.record, seen.revision, nil
+	case m.Header.Get("KV-Operation") != "" || m.Header.Get(jetstream.MarkerReasonHeader) != "":
+		return nil, m.Sequence, nil
+	}
+	r, err := parseRecord(key, m.Data)
+	if err != nil {
+		return nil, m.Sequence, nil //nolint:nilerr // what nobody can read is written anew
+	}
+	return r, m.Sequence, nil
+}
+
+// put writes a record, or the marker that there is none, if the revision of what is there is still at.
+func (t *Tokens) put(ctx context.Context, token string, at uint64, r *record) (revision uint64, err error) {
+	m := nats.NewMsg(prefix + keyOf([]byte(token)))
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(at, 10))
+	if r == nil {
+		m.Header.Set("KV-Operation", "PURGE")
+		m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+		m.Header.Set(jetstream.MsgTTLHeader, markerTTL.String())
+	} else if m.Data, err = json.Marshal(r); err != nil {
+		return 0, err
+	}
+	ack, err := t.js.PublishMsg(ctx, m)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// spread waits until a revision is in force on this edge and on all others that are heard, but no longer than spreadTime.
+func (t *Tokens) spread(ctx context.Context, revision uint64) {
+	ctx, cancel := context.WithTimeout(ctx, spreadTime)
+	defer cancel()
+	for {
+		missing := t.missing(revision)
+		if missing == nil {
+			return
+		}
+		if !pause(ctx, spreadCheck) {
+			t.opts.Log.Warn("a change of stored tokens is not in force everywhere yet", "edges", missing, "revision", revision)
+			return
+		}
+	}
+}
+
+// missing are the edges that have not seen a revision.
+func (t *Tokens) missing(revision uint64) (names []string) {
+	if t.Revision() < revision {
+		names = append(names, "this one")
+	}
+	for _, p := range t.opts.Roster.View().Edges() {
+		if seen := p.Beat.Edge.Tokens; !p.Silent && seen != nil && *seen < revision {
+			names = append(names, p.Beat.Member.Name)
+		}
+	}
+	return names
+}
