@@ -61,7 +61,7 @@ func (e *Edge) listenHTTP(ctx context.Context, scheme, address string) (transpor
 	if err != nil {
 		return nil, err
 	}
-	h.listener = &boundedListener{Listener: listener, most: e.opts.maxHTTPClients(), refused: func() { e.metrics.drop(dropClients) }}
+	h.listener = &boundedListener{TCPListener: listener.(*net.TCPListener), most: e.opts.maxHTTPClients(), refused: func() { e.metrics.drop(dropClients) }}
 	if config != nil {
 		h.listener = tls.NewListener(h.listener, config)
 	}
@@ -113,7 +113,7 @@ func (h *httpTransport) abandon() { _ = h.listener.Close() }
 
 // boundedListener hangs up on who comes when there are too many already, as libmicrohttpd does.
 type boundedListener struct {
-	net.Listener
+	*net.TCPListener
 	most    int
 	refused func()
 	open    atomic.Int64
@@ -122,12 +122,12 @@ type boundedListener struct {
 // Accept implements net.Listener.
 func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.Listener.Accept()
+		c, err := l.AcceptTCP()
 		if err != nil {
 			return nil, err
 		}
 		if l.open.Add(1) <= int64(l.most) {
-			return &boundedConn{Conn: c, listener: l}, nil
+			return &boundedConn{TCPConn: c, listener: l}, nil
 		}
 		l.open.Add(-1)
 		l.refused()
@@ -135,9 +135,10 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// boundedConn counts itself out when it is closed.
+// boundedConn counts itself out when it is closed. It is a TCP connection in all else: net/http half-closes those, so that
+// its last words arrive.
 type boundedConn struct {
-	net.Conn
+	*net.TCPConn
 	listener *boundedListener
 	closed   atomic.Bool
 }
@@ -147,5 +148,5 @@ func (c *boundedConn) Close() error {
 	if !c.closed.Swap(true) {
 		c.listener.open.Add(-1)
 	}
-	return c.Conn.Close()
+	return c.TCPConn.Close()
 }

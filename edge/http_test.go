@@ -321,12 +321,9 @@ func (c *httpClient) exchange(request string) answered {
 	conn := must[net.Conn](c.t)(net.Dial("tcp", c.address))
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	ids := strings.NewReplacer("{S}", c.session, "{H}", c.handle)
 	in := bufio.NewReader(conn)
 	method, _, _ := strings.Cut(request, " ")
-	if _, err := io.WriteString(conn, c.fit(ids.Replace(request))); err != nil {
-		c.t.Fatal(err)
-	}
+	c.say(conn, request)
 	a, err := c.read(in, strings.ToUpper(method))
 	if err != nil {
 		return answered{closed: true}
@@ -337,16 +334,19 @@ func (c *httpClient) exchange(request string) answered {
 	return a
 }
 
-// fit corrects the length of a body that holds ids.
-func (c *httpClient) fit(request string) string {
-	head, body, _ := strings.Cut(request, "\r\n\r\n")
-	lines := strings.Split(head, "\r\n")
-	for i, line := range lines {
-		if strings.HasPrefix(line, "Content-Length: ") {
-			lines[i] = fmt.Sprintf("Content-Length: %d", len(body))
-		}
+// say sends a request, with the ids filled in.
+func (c *httpClient) say(conn net.Conn, request string) {
+	c.t.Helper()
+	ids := strings.NewReplacer("{S}", c.session, "{H}", c.handle)
+	head, body, whole := strings.Cut(request, "\r\n\r\n")
+	if whole {
+		length := fmt.Sprintf("Content-Length: %d", len(body))
+		body = ids.Replace(body)
+		head = strings.Replace(ids.Replace(head), length, fmt.Sprintf("Content-Length: %d", len(body)), 1) + "\r\n\r\n"
 	}
-	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body
+	if _, err := io.WriteString(conn, head+body); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 func (c *httpClient) read(in *bufio.Reader, method string) (answered, error) {
