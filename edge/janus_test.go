@@ -41,9 +41,6 @@ func TestRefusalsAreJanus(t *testing.T) {
 	}
 }
 
-// become makes a change of a configuration that turns it into another one, whose type needs no name here.
-func become[C any](config C) func(*C) { return func(c *C) { *c = config } }
-
 // compare sends a frame, unless it is nil, and holds the next answers of both against each other.
 func compare(t *testing.T, name string, frame []byte, want string, real, ours *lab.Client) {
 	t.Helper()

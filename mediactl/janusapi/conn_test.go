@@ -97,7 +97,7 @@ func TestFragments(t *testing.T) {
 			}
 		}
 		must(t, ws.WriteFrame(conn, ws.NewTextFrame([]byte("{}"))))
-		frame, err := ws.ReadFrame(conn)
+		frame, err := readFrame(conn)
 		must(t, err)
 		pong <- string(ws.UnmaskFrame(frame).Payload)
 		_, _ = io.Copy(io.Discard, conn)

@@ -22,7 +22,7 @@ func TestAppendFrame(t *testing.T) {
 	}
 	r := bytes.NewReader(b)
 	for _, n := range sizes {
-		f, err := ws.ReadFrame(r)
+		f, err := readFrame(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,4 +75,15 @@ func readAll(from io.Reader) ([][]byte, error) {
 		}
 		messages = append(messages, m)
 	}
+}
+
+// readFrame reads one frame of our own making.
+func readFrame(r io.Reader) (ws.Frame, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return ws.Frame{}, err
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }

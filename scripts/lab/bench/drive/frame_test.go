@@ -19,9 +19,11 @@ func TestFrame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := ws.ReadFrame(bytes.NewReader(framed))
-		if err != nil || !f.Header.Fin || f.Header.OpCode != ws.OpText || !f.Header.Masked || f.Header.Mask != [4]byte{} || !bytes.Equal(f.Payload, text) {
-			t.Errorf("%d bytes: %+v, %v", size, f.Header, err)
+		r := bytes.NewReader(framed)
+		h, err := ws.ReadHeader(r)
+		payload := framed[len(framed)-r.Len():]
+		if err != nil || !h.Fin || h.OpCode != ws.OpText || !h.Masked || h.Mask != [4]byte{} || h.Length != int64(size) || !bytes.Equal(payload, text) {
+			t.Errorf("%d bytes: %+v, %v", size, h, err)
 		}
 	}
 	if _, err := frame(make([]byte, headerRoom+65536)); err == nil {
