@@ -96,6 +96,8 @@ func (k *keeper) Receive(ctx actor.Context) {
 		k.onRefused(m)
 	case proven:
 		k.onProven(m)
+	case ruleChanged:
+		k.tellParts(m)
 	case leave:
 		k.leave()
 		close(m.done)
@@ -108,6 +110,8 @@ func (k *keeper) control(m *bus.Msg) {
 	switch what {
 	case "answer":
 		k.onAnswer(rest, m.Data)
+	case "admin":
+		k.admin(m)
 	case "yield":
 		var y messages.Yield
 		if err := json.Unmarshal(m.Data, &y); err != nil {

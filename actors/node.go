@@ -61,6 +61,8 @@ type Node struct {
 	state    atomic.Value // messages.State
 	sessions atomic.Int64
 
+	rules rules // of administrators, for all sessions
+
 	unwatch  func()
 	subs     []*bus.Subscription
 	stopOnce sync.Once
@@ -95,6 +97,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	n.beater = roster.NewBeater(o.Bus, n.beat)
 	n.unwatch = o.Roster.Watch(func(v *roster.View) { n.tell(n.keeper, viewChanged{v}) })
 	n.tell(n.keeper, keeperTick{})
+	n.followSettings()
 	select {
 	case <-joined:
 		return n, nil
@@ -123,6 +126,7 @@ func (n *Node) Ready() error {
 func (n *Node) Stop(ctx context.Context) error {
 	n.stopOnce.Do(func() {
 		n.state.Store(messages.StateLeaving)
+		n.unfollowSettings()
 		if n.unwatch != nil {
 			n.unwatch()
 		}

@@ -94,6 +94,10 @@ func (p *partition) Receive(ctx actor.Context) {
 	case raise:
 		p.epoch = m.epoch
 		p.broadcast(m)
+	case ruleChanged:
+		p.broadcast(m)
+	case countSessions:
+		p.count(m)
 	case deposed:
 		p.leave()
 	case yieldIfEmpty:
@@ -148,6 +152,9 @@ func (p *partition) dispatch(m *bus.Msg, now time.Time) {
 			s, e := subject.Session, messages.ErrSessionNotFound(subject.Session)
 			p.answerUnlessUnread(m, s, messages.Reply{Session: s}.AppendError(nil, e))
 		}
+		if subject.Kind == messages.SessionAdmin {
+			p.refuseAdmin(m, subject.Session)
+		}
 		if subject.Kind != messages.SessionRequest {
 			return // about a session that is over
 		}
@@ -168,6 +175,10 @@ func (p *partition) unknown(subject messages.SessionSubject, m *bus.Msg, now tim
 	first, repeat := messages.CutRepeat(m.Reply)
 	if isCreate(&r, r.Verb()) {
 		if _, err := messages.ParseTransport(first); err != nil {
+			return nil
+		}
+		if p.node.rules.closed.Load() {
+			p.answer(first, subject.Session, refuseCreate(&r))
 			return nil
 		}
 		return p.add(newSession(p, subject.Session, first, now))

@@ -23,6 +23,9 @@ func (p *partition) restore(f *found, answered map[messages.Member]bool) {
 	if r := f.record; r != nil && r.Polling && r.Claimed >= f.ownedAt {
 		s.transport = messages.Transport{Polling: true}
 	}
+	if f.record != nil {
+		s.timeout = f.record.Timeout
+	}
 	s.gone = s.transport.IsZero()
 	s.servers = f.servers
 	for id, fh := range f.handles {

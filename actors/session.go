@@ -40,6 +40,7 @@ type session struct {
 	seq       uint64             // of the last delivery
 	handles   []*handle          // by id
 	servers   []messages.Member  // that have a part of the session
+	timeout   *int32             // seconds, set by an administrator; nil: that of the cluster
 	kept      [][]byte           // events that wait for a poll, or for a transport
 	keptBytes int
 	polls     []*poll // wait for an event
@@ -114,6 +115,8 @@ func (s *session) Receive(ctx actor.Context) {
 		s.finish()
 	case raise:
 		s.askAgain()
+	case ruleChanged:
+		s.reviewTimeout()
 	case restored:
 		s.onRestored()
 	case abandoned:
@@ -141,6 +144,8 @@ func (s *session) receive(in *inbound) {
 	case messages.SessionStored:
 		op, _ := strconv.ParseUint(in.subject.Arg, 10, 64)
 		s.onStored(op, readStored(in.msg))
+	case messages.SessionAdmin:
+		s.admin(in)
 	case messages.SessionOwn:
 		s.onUnheard(in.subject.Arg)
 	}
@@ -254,6 +259,7 @@ func (s *session) begin(r *request, first string) {
 func (s *session) stored() messages.SessionRecord {
 	return messages.SessionRecord{
 		Epoch: s.epoch(), Identity: s.identity, Created: s.created.UnixMilli(), Polling: s.transport.Polling, Claimed: s.claimed.UnixMilli(),
+		Timeout: s.timeout,
 	}
 }
 
@@ -304,10 +310,10 @@ func (s *session) limit() time.Duration {
 	switch {
 	case s.gone:
 		return s.node.ReclaimTimeout
-	case s.node.SessionTimeout == 0:
+	case s.silence() == 0:
 		return forever
 	}
-	return s.node.SessionTimeout
+	return s.silence()
 }
 
 // forever is longer than a process lives.

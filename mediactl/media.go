@@ -62,6 +62,9 @@ type Media struct {
 	metrics *metrics
 	state   atomic.Value // messages.State
 	admin   *janusapi.Admin
+	// adminSubject is where administrator is asked.
+	adminSubject  string
+	administrator *administrator
 
 	system *actor.ActorSystem
 	server *actor.PID
@@ -149,6 +152,7 @@ func newMedia(o Options) (*Media, error) {
 		options: o, member: messages.NewMember(o.Name), host: host, log: o.Log.With("node", o.Name),
 		status: newStatus(time.Now()), metrics: newMetrics(), box: newMailbox(maxMailbox),
 	}
+	m.adminSubject, m.administrator = messages.MediaAdmin(m.member), newAdministrator(m)
 	m.state.Store(messages.StateJoining)
 	m.dialer = &dialer{url: o.JanusURL, tell: m.tell, ask: make(chan struct{}, 1)}
 	if o.AdminURL != "" {
@@ -174,8 +178,13 @@ func (m *Media) start() error {
 	m.beater = roster.NewBeater(m.options.Bus, m.beatNow)
 	m.dialer.work.Go(func() { m.dialer.run(ctx) })
 	m.tell(begin{})
-	sub, err := m.options.Bus.Own(messages.MediaPrefix(m.member), 0, func(msg *bus.Msg) { m.tell(msg) })
+	sub, err := m.options.Bus.Own(messages.MediaPrefix(m.member), 0, func(msg *bus.Msg) {
+		if !m.administrator.take(msg) {
+			m.tell(msg)
+		}
+	})
 	m.sub = sub
+	m.administrator.start()
 	return err
 }
 
@@ -260,6 +269,7 @@ func (m *Media) stop(ctx context.Context) {
 		m.system.Root.Stop(m.server)
 		m.system.Shutdown()
 	}
+	m.administrator.close()
 	m.cancel()
 	m.dialer.work.Wait()
 	m.work.Wait()

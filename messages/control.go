@@ -66,6 +66,7 @@ type SessionRecord struct {
 	Created  int64  `json:"created"`  // Unix milliseconds
 	Polling  bool   `json:"polling,omitempty"`
 	Claimed  int64  `json:"claimed,omitempty"` // Unix milliseconds at which the transport became the session's
+	Timeout  *int32 `json:"timeout,omitempty"` // seconds, 0 for none, that an administrator set for this session; nil: the cluster's
 }
 
 // HandleRecord is the stored part of a handle.

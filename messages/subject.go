@@ -21,12 +21,15 @@ import (
 //	janus.session.<partition>.<session>.gone.<connection>                edge to owner: the transport closed; reply = janus.edge.<edge>.<connection>
 //	janus.session.<partition>.<session>.stored.<operation>               JetStream to owner: the ack of a record
 //	janus.session.<partition>.<session>.own.<handle>.<n>                 identity of a request of the owner itself
+//	janus.session.<partition>.<session>.admin.<handle>                   Admin API to owner: AdminOrder; reply = an inbox, for an AdminAnswer
 //	janus.media.<server>.<partition>.<epoch>.<session>.<handle>          owner to media server; reply = Identity
 //	janus.media.<server>.ask, janus.media.<server>.info                  control: take-over; server_info
+//	janus.media.<server>.admin                                           Admin API to media server: AdminCall; reply = an inbox, for an AdminResult
 //	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
 //	janus.edge.<edge>.<connection>.event                                 owner to edge, reply = Delivery
 //	janus.edge.<edge>.ask                                                control: take-over
 //	janus.node.<node>.answer.<ask>, janus.node.<node>.yield              control: answers to an ask; planned hand-over
+//	janus.node.<node>.admin                                              Admin API to session node: NodeOrder; reply = an inbox, for NodeSessions
 //	janus.heartbeat.<role>.<name>                                        Beat
 //	janus.suspect.<member>                                               a request for the member met no responder
 //	janus.event.<kind>.<action>.…                                        Event, for analytics
@@ -84,6 +87,7 @@ const (
 	SessionPoll    SessionKind = "poll"    // from an edge: a long poll
 	SessionUnpoll  SessionKind = "unpoll"  // from an edge: the client of a long poll left
 	SessionStored  SessionKind = "stored"  // from JetStream: the ack of a record
+	SessionAdmin   SessionKind = "admin"   // from the Admin API of an edge
 	SessionOwn     SessionKind = "own"     // the owner's identity of a request of its own to a media server; only a 503 arrives here
 )
 

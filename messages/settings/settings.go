@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package settings keeps what administrators set for the whole cluster, so that who joins later hears of it: one key of
+// a JetStream bucket per verb of the Admin API, with the fields of the last request as its value.
+//
+// What is kept is followed by everybody whom it concerns: media servers set it at their Janus, session nodes heed what
+// concerns sessions, edges tell it. All methods may wait for NATS, and belong on a goroutine of their own.
+package settings
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+)
+
+// Bucket is the name of the JetStream key-value bucket.
+const Bucket = "januscloud_settings"
+
+// maxValue bounds the fields of one setting, in bytes.
+const maxValue = 16 << 10
+
+// The verbs that session nodes heed; all others are set at every Janus.
+const (
+	SessionTimeout    = "set_session_timeout" // {"timeout": seconds}; 0: never
+	AcceptNewSessions = "accept_new_sessions" // {"accept": bool}
+)
+
+// ForSessions tells whether a setting is one of those that session nodes heed.
+func ForSessions(verb string) bool { return verb == SessionTimeout || verb == AcceptNewSessions }
+
+// retry is the pause after a failure, before JetStream is asked again.
+const retry = time.Second
+
+// Put keeps a setting and returns its revision, which grows with every change of the bucket.
+func Put(ctx context.Context, b *bus.Bus, s messages.Setting) (revision uint64, err error) {
+	kv, err := open(ctx, b)
+	if err == nil {
+		revision, err = kv.Put(ctx, s.Verb, s.Fields)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("settings: %s: %w", s.Verb, err)
+	}
+	return revision, nil
+}
+
+// Follow calls each with every setting there is, and then with every change, in order, until ctx ends. After a failure it
+// begins again, so a setting may come twice; one that comes late has the lower revision. each may block.
+func Follow(ctx context.Context, b *bus.Bus, log *slog.Logger, each func(messages.Setting)) {
+	for ctx.Err() == nil {
+		if err := follow(ctx, b, each); err != nil && ctx.Err() == nil {
+			log.Debug("settings not followed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry):
+		}
+	}
+}
+
+func follow(ctx context.Context, b *bus.Bus, each func(messages.Setting)) error {
+	opening, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	kv, err := open(opening, b)
+	if err != nil {
+		return err
+	}
+	watcher, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = watcher.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-watcher.Updates():
+			if !ok {
+				return errors.New("the watch has ended")
+			}
+			if e != nil && len(e.Value()) <= maxValue && json.Valid(e.Value()) { // nil: the end of what there was
+				each(messages.Setting{Verb: e.Key(), Fields: e.Value(), Revision: e.Revision()})
+			}
+		}
+	}
+}
+
+// open finds the bucket, or makes it: with three copies where the NATS cluster has as many servers, else with one.
+func open(ctx context.Context, b *bus.Bus) (jetstream.KeyValue, error) {
+	js, err := jetstream.New(b.Conn())
+	if err != nil {
+		return nil, err
+	}
+	kv, err := js.KeyValue(ctx, Bucket)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, err
+	}
+	for _, replicas := range [...]int{3, 1} {
+		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: Bucket, Description: "januscloud: what administrators set", History: 1, MaxValueSize: maxValue,
+			Replicas: replicas, Storage: jetstream.FileStorage,
+		})
+		if err == nil {
+			return kv, nil
+		}
+	}
+	if found, errFound := js.KeyValue(ctx, Bucket); errFound == nil { // somebody else was quicker
+		return found, nil
+	}
+	return nil, err
+}
