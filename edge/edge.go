@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/januscloud/januscloud/edge/auth"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/roster"
 )
@@ -34,7 +35,8 @@ type Edge struct {
 	start      time.Time
 	log        *slog.Logger
 	metrics    *metrics
-	guard      guard
+	guard      auth.Guard
+	tokens     *auth.Tokens // nil: none are stored
 
 	bus     publisher
 	owner   func(partition int) (roster.Owner, bool)
@@ -65,7 +67,7 @@ func newEdge(o Options) *Edge {
 	o = o.withDefaults()
 	e := &Edge{
 		opts: o, member: messages.NewMember(o.Name), host: hostName(), start: time.Now(),
-		log: o.Log.With("node", o.Name), guard: guard{apiSecret: []byte(o.APISecret)},
+		log: o.Log.With("node", o.Name), guard: auth.NewGuard(o.APISecret),
 	}
 	e.askSubject = messages.EdgeAsk(e.member)
 	e.metrics = newMetrics(o.Registry, e)
@@ -101,6 +103,9 @@ func (e *Edge) begin(ctx context.Context) error {
 	e.draw = e.chooser.draw
 	e.info = newCluster(o, e.fetchInfo, e.log)
 	e.info.build(o.Roster.View())
+	if err := e.admitTokens(ctx); err != nil {
+		return err
+	}
 	if err := e.listen(ctx); err != nil {
 		return err
 	}
@@ -119,6 +124,10 @@ func (e *Edge) begin(ctx context.Context) error {
 		e.tasks.Go(func() { t.serve(background) })
 	}
 	e.beater = roster.NewBeater(o.Bus, e.beat)
+	if e.tokens != nil {
+		e.tasks.Go(func() { e.tokens.Run(background) })
+		e.tasks.Go(func() { e.announceTokens(background) })
+	}
 	return nil
 }
 
@@ -183,6 +192,10 @@ func (e *Edge) beat() messages.Beat {
 	if e.stopping.Load() {
 		b.State = messages.StateDraining
 	}
+	if e.tokens != nil {
+		seen := e.tokens.Revision()
+		b.Edge.Tokens = &seen
+	}
 	at := e.addresses(e.host)
 	b.Edge.WS = cmp.Or(at[schemeWS], at[schemeWSS])
 	b.Edge.HTTP = cmp.Or(at[schemeHTTP], at[schemeHTTPS])
@@ -211,6 +224,9 @@ func (e *Edge) busChanged(connected bool) {
 			e.partitions[p].lose()
 		}
 		e.repeater.repeat(messages.AllPartitions())
+		if e.tokens != nil {
+			e.tokens.Refresh()
+		}
 	}
 }
 

@@ -86,13 +86,19 @@ func (x *exchange) get() {
 		x.request(fmt.Appendf(nil, `{"janus":"%s","transaction":"%s"}`, x.place(), randomTransaction()))
 	case x.target.SessionID() == 0:
 		x.status(http.StatusNotFound)
-	case !x.edge.guard.knows([]byte(rest.QueryOf(x.r.RequestURI).Get("apisecret"))):
+	case !x.admitted():
 		x.status(http.StatusForbidden)
 	case x.target.Handle != "":
 		x.redirect()
 	default:
 		x.poll()
 	}
+}
+
+// admitted reports whether a poll carries what it must.
+func (x *exchange) admitted() bool {
+	query := rest.QueryOf(x.r.RequestURI)
+	return x.edge.guard.Knows(query.Get("apisecret"), query.Get("token"))
 }
 
 // place is the place that a GET is for which is not a session; empty: none.

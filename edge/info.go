@@ -206,7 +206,7 @@ func (i *cluster) value(f field, v *roster.View) json.RawMessage {
 	case "api_secret":
 		return strconv.AppendBool(nil, i.opts.APISecret != "")
 	case "auth_token":
-		return json.RawMessage("false")
+		return strconv.AppendBool(nil, i.opts.TokenAuth)
 	case "transports":
 		return i.transports(f.value)
 	case "plugins":

@@ -59,6 +59,10 @@ type Options struct {
 
 	// APISecret is asked of every request but info and ping (api_secret of Janus; empty: none).
 	APISecret string
+	// TokenAuth asks for a token instead, or besides: either suffices (token_auth of Janus). Tokens are those that were stored
+	// through the admin API, for which NATS must have JetStream; with TokenAuthSecret, those signed with it (token_auth_secret).
+	TokenAuth       bool
+	TokenAuthSecret string
 
 	// Deadline is how long a request over WebSocket may wait for its answer (DefaultDeadline). One over HTTP waits for 9 s:
 	// Janus ends it after 10 s.
@@ -97,6 +101,8 @@ func (o Options) check() error {
 		return fmt.Errorf("%w: no transport has an address", ErrOptions)
 	case (o.WSS != "" || o.HTTPS != "") && (o.CertFile == "" || o.KeyFile == ""):
 		return fmt.Errorf("%w: transports over TLS need a certificate and its key", ErrOptions)
+	case o.TokenAuthSecret != "" && !o.TokenAuth:
+		return fmt.Errorf("%w: a secret for tokens, but no tokens are asked for", ErrOptions)
 	}
 	if _, err := rest.NewBase(o.withDefaults().HTTPBase); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)

@@ -18,7 +18,8 @@ type request struct {
 	conn    *connection
 	session uint64
 	n       uint64
-	body    []byte // as the client sent it, in plain form; shared with whoever receives it: never changed
+	body    []byte          // as the client sent it, in plain form; shared with whoever receives it: never changed
+	refusal *messages.Error // what the client gets instead of an answer without another objection, see deniedAttach
 	verb    janusjson.Verb
 	poll    int  // most events that a long poll takes, which has no body; 0: it is no poll
 	drawn   bool // the edge drew the session id of this create

@@ -70,6 +70,11 @@ func (e *Edge) answer(s messages.EdgeSubject, data []byte) {
 	if r.isPoll() && endedSession(data) && e.keepWaiting(r) {
 		return
 	}
+	if r.refusal != nil && !faulty(data) {
+		e.release(r)
+		e.refuse(r.conn, r.reply(), r.refusal)
+		return
+	}
 	var conflict bool
 	switch r.verb {
 	case janusjson.VerbCreate, janusjson.VerbClaim, janusjson.VerbDestroy:

@@ -66,8 +66,10 @@ func (e *Edge) request(c *connection, m *janusjson.Message) {
 		e.refuse(c, reply, messages.Errorf(messages.CodeSessionNotFound, "Session not found"))
 	case handle == 0 && kind != janusjson.KindAbsent && kind != janusjson.KindNull:
 		e.refuse(c, reply, messages.Errorf(messages.CodeHandleNotFound, "Handle not found"))
-	case !e.guard.admits(m):
+	case !e.guard.Admits(m):
 		e.refuse(c, reply, errUnauthorized())
+	case verb == janusjson.VerbAttach && !e.guard.MayAttach(m):
+		e.forward(e.deniedAttach(c, session, m), reply)
 	default:
 		e.forward(newRequest(c, session, verb, m), reply)
 	}
@@ -98,7 +100,7 @@ func (e *Edge) sessionless(c *connection, verb janusjson.Verb, reply messages.Re
 	case janusjson.VerbPing:
 		e.write(c, reply.Append(nil, "pong"))
 	case janusjson.VerbCreate:
-		if !e.guard.admits(m) {
+		if !e.guard.Admits(m) {
 			e.refuse(c, reply, errUnauthorized())
 			return
 		}

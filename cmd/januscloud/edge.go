@@ -46,7 +46,7 @@ func (p *process) startEdge(ctx context.Context, name, region string, c config.E
 		Name: name, Region: region, Bus: p.bus, Roster: p.roster, Wheel: p.wheel, Load: p.load, Log: p.log, Registry: p.registry,
 		WS: string(c.WS), WSS: string(c.WSS), CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		Origin: c.AllowOrigin, EnforceOrigin: c.EnforceCORS, PingInterval: c.Ping, PongTimeout: c.Pong, MaxConnections: c.MaxClients,
-		APISecret:  a.APISecret.Reveal(),
+		APISecret: a.APISecret.Reveal(), TokenAuth: a.TokenAuth, TokenAuthSecret: a.TokenAuthSecret.Reveal(),
 		ServerName: c.ServerName, SessionTimeout: s.SessionTimeout, ReclaimTimeout: s.ReclaimTimeout,
 	})
 	if err != nil {

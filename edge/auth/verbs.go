@@ -182,10 +182,15 @@ func (t *Tokens) write(ctx context.Context, token string, how func(*record) (*re
 		switch {
 		case err == nil:
 			return revision, next, nil
-		case !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence || !pause(ctx, conflictPause):
+		case !errors.As(err, &api) || !conflicts(api.ErrorCode) || !pause(ctx, conflictPause):
 			return 0, nil, fmt.Errorf("tokens: %w", err)
 		}
 	}
+}
+
+// conflicts reports whether JetStream refused a write because somebody else's came first. It has two codes for that.
+func conflicts(code jetstream.ErrorCode) bool {
+	return code == jetstream.JSErrCodeStreamWrongLastSequence || code == jetstream.JSErrCodeStreamWrongLastSequenceConstant
 }
 
 // latest is a token's record as the bucket has it, and its revision; nil with that of a marker, or 0, where there is none.

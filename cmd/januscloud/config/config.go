@@ -58,9 +58,12 @@ func (c Cluster) URLs() []string {
 	return urls
 }
 
-// Access is what requests must carry, as in janus.jcfg (api_secret).
+// Access is what requests must carry, as in janus.jcfg (api_secret, token_auth, token_auth_secret).
 type Access struct {
 	APISecret Secret `name:"api-secret" placeholder:"SECRET|@FILE" help:"Secret that every request must carry (apisecret). @FILE reads it from a file, as for every secret; prefer that or the environment: flags show in process lists."`
+
+	TokenAuth       bool   `name:"token-auth" help:"Ask every request for a token; with api-secret either of the two suffices (token_auth of Janus). Tokens are those stored through the admin API, the same on all edges, for which NATS must have JetStream."`
+	TokenAuthSecret Secret `name:"token-auth-secret" placeholder:"SECRET|@FILE" help:"Take tokens signed with this secret, instead of stored ones (token_auth_secret of Janus); needs token-auth."`
 }
 
 // Edge is where clients connect. Ports and paths default to those of Janus.
