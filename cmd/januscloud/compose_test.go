@@ -151,8 +151,10 @@ func TestLoadBalancer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name := range compose(t) {
-		if strings.HasPrefix(name, "edge-") && !strings.Contains(string(text), "server "+name+":8188 ") {
-			t.Errorf("%s gets no clients", name)
+		for _, port := range []string{"8188", "8088"} {
+			if strings.HasPrefix(name, "edge-") && !strings.Contains(string(text), "server "+name+":"+port+" ") {
+				t.Errorf("%s gets no clients on port %s", name, port)
+			}
 		}
 	}
 	if regexp.MustCompile(`(?m)^\s*(ip_hash|sticky|hash)\b`).Match(text) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -149,7 +150,7 @@ func (c *devCommand) startRoles(ctx context.Context, p *process, servers []fleet
 	for _, a := range []struct {
 		address *config.Address
 		flag    string
-	}{{&edge.WS, "ws"}, {&edge.WSS, "wss"}} {
+	}{{&edge.WS, "ws"}, {&edge.WSS, "wss"}, {&edge.HTTP, "http"}, {&edge.HTTPS, "https"}} {
 		free, err := p.freeOr(ctx, *a.address, a.flag)
 		if err != nil {
 			return readyLine{}, err
@@ -169,10 +170,18 @@ func (c *devCommand) serveDemo(ctx context.Context, p *process, line readyLine, 
 		return "", errors.New("the demo pages need the WebSocket transport (--ws), or switch them off (--demo off)")
 	}
 	shown := map[string]string{"Janus API": line.ws, "NATS": line.nats}
+	overHTTP := ""
+	if line.http != "" {
+		u, err := url.Parse(line.http)
+		if err != nil {
+			return "", err
+		}
+		shown["Janus API over HTTP"], overHTTP = line.http, ":"+u.Port()+u.Path
+	}
 	for _, s := range servers {
 		shown[s.Name+" itself"] = s.URL
 	}
-	pages, err := demo.New(demo.Options{Port: port, Addresses: shown, Health: p.health})
+	pages, err := demo.New(demo.Options{Port: port, HTTP: overHTTP, Addresses: shown, Health: p.health})
 	if err != nil {
 		return "", err
 	}
@@ -199,6 +208,8 @@ func (c *devCommand) greet(w *world, p *process, line readyLine, servers []fleet
 	out("demo pages", line.demo)
 	out("Janus API", line.ws)
 	out("", line.wss)
+	out("", line.http)
+	out("", line.https)
 	out("NATS", line.nats)
 	out("health", p.address)
 	for _, s := range servers {

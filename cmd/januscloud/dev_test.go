@@ -55,12 +55,15 @@ func echo(t *testing.T, url string, more map[string]any) {
 func TestDev(t *testing.T) {
 	folders := t.TempDir()
 	t.Setenv("TMPDIR", folders)
-	p := begin(t, nil, "dev", "--ws", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--demo", "127.0.0.1:0", "--health", "127.0.0.1:0")
+	p := begin(t, nil, "dev", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--demo", "127.0.0.1:0", "--health", "127.0.0.1:0")
 	ready := p.ready()
 	if ready.Role != "dev" || ready.Name != "dev" {
 		t.Errorf("%+v", ready)
 	}
 	echo(t, ready.WS, nil)
+	if status, body := fetch(t, ready.HTTP+"/info"); status != http.StatusOK || !strings.Contains(body, "janus.transport.http") {
+		t.Errorf("info over HTTP: %d %s", status, body)
+	}
 
 	demo := ready.Fields["demo"]
 	port, err := portOf(ready.WS)
@@ -100,7 +103,7 @@ func TestDev(t *testing.T) {
 	}
 
 	p.stop()
-	for _, want := range []string{"2 Janus answer as one", demo, ready.WS, ready.NATS, "Ctrl-C"} {
+	for _, want := range []string{"2 Janus answer as one", demo, ready.WS, ready.HTTP, ready.NATS, "Ctrl-C"} {
 		if !strings.Contains(p.err.String(), want) {
 			t.Errorf("people are not told of %q", want)
 		}
@@ -121,14 +124,14 @@ func TestDevOfOtherJanus(t *testing.T) {
 	defer taken.Close()
 	at, data := taken.Addr().String(), t.TempDir()
 	p := begin(t, []string{"JANUSCLOUD_API_SECRET=hidden"}, "dev", "--janus-url", janus.WSURL(),
-		"--ws", at, "--nats-listen", at, "--demo", at, "--data", data)
+		"--ws", at, "--http", at, "--nats-listen", at, "--demo", at, "--data", data)
 	ready := p.ready()
-	for _, address := range []string{ready.WS, ready.NATS, ready.Fields["demo"]} {
+	for _, address := range []string{ready.WS, ready.HTTP, ready.NATS, ready.Fields["demo"]} {
 		if address == "" || strings.Contains(address, at) {
 			t.Errorf("address %q", address)
 		}
 	}
-	for _, flag := range []string{"ws", "nats-listen", "demo"} {
+	for _, flag := range []string{"ws", "http", "nats-listen", "demo"} {
 		if !strings.Contains(p.err.String(), `msg="port is taken, using a free one" flag=`+flag) {
 			t.Errorf("no notice of another port for %s", flag)
 		}
@@ -156,7 +159,7 @@ func TestRolesTogether(t *testing.T) {
 	media := begin(t, nil, "media", "--nats", nats, "--name", "m", "--janus", second.WSURL(), "--max-handles", "5")
 	session.ready()
 	media.ready()
-	edge := begin(t, nil, "edge", "--nats", nats, "--ws", "127.0.0.1:0")
+	edge := begin(t, nil, "edge", "--nats", nats, "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0")
 	ready := edge.ready()
 	for range 8 {
 		echo(t, ready.WS, nil)

@@ -44,7 +44,7 @@ func (c *edgeCommand) Run(w *world) error {
 func (p *process) startEdge(ctx context.Context, name, region string, c config.Edge, a config.Access, s config.Session) (readyLine, error) {
 	e, err := edge.Start(ctx, edge.Options{
 		Name: name, Region: region, Bus: p.bus, Roster: p.roster, Wheel: p.wheel, Load: p.load, Log: p.log, Registry: p.registry,
-		WS: string(c.WS), WSS: string(c.WSS), CertFile: c.TLSCert, KeyFile: c.TLSKey,
+		WS: string(c.WS), WSS: string(c.WSS), HTTP: string(c.HTTP), HTTPS: string(c.HTTPS), HTTPBase: c.HTTPBase, CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		Origin: c.AllowOrigin, EnforceOrigin: c.EnforceCORS, PingInterval: c.Ping, PongTimeout: c.Pong, MaxConnections: c.MaxClients,
 		APISecret: a.APISecret.Reveal(), TokenAuth: a.TokenAuth, TokenAuthSecret: a.TokenAuthSecret.Reveal(),
 		ServerName: c.ServerName, SessionTimeout: s.SessionTimeout, ReclaimTimeout: s.ReclaimTimeout,
@@ -54,5 +54,7 @@ func (p *process) startEdge(ctx context.Context, name, region string, c config.E
 	}
 	p.add("edge", e)
 	at := e.Addresses()
-	return readyLine{role: "edge", name: name, ws: at["ws"], wss: at["wss"], nats: p.servers()}, nil
+	return readyLine{
+		role: "edge", name: name, ws: at["ws"], wss: at["wss"], http: at["http"], https: at["https"], nats: p.servers(),
+	}, nil
 }

@@ -228,7 +228,7 @@ func TestRunErrors(t *testing.T) {
 func TestSecretsStaySecret(t *testing.T) {
 	t.Parallel()
 	server := natsServer(t, embedded.Options{})
-	p := begin(t, []string{"JANUSCLOUD_API_SECRET=hidden"}, "edge", "--nats", server.ClientURL(), "--ws", "127.0.0.1:0", "--log-level", "debug")
+	p := begin(t, []string{"JANUSCLOUD_API_SECRET=hidden"}, "edge", "--nats", server.ClientURL(), "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-level", "debug")
 	p.ready()
 	p.stop()
 	if text := p.out.String() + p.err.String(); strings.Contains(text, "hidden") {

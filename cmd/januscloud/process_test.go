@@ -235,7 +235,7 @@ func TestLosingNATS(t *testing.T) {
 
 // A role waits for NATS; it lives meanwhile, and can be told to end.
 func TestStartingWithoutNATS(t *testing.T) {
-	p := begin(t, nil, "edge", "--nats", "127.0.0.1:1", "--ws", "127.0.0.1:0", "--health", "127.0.0.1:0", "--log-level", "debug")
+	p := begin(t, nil, "edge", "--nats", "127.0.0.1:1", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--health", "127.0.0.1:0", "--log-level", "debug")
 	eventually(t, func() string {
 		if !strings.Contains(p.err.String(), "no connection to NATS") {
 			return "no attempt to connect"
@@ -252,7 +252,7 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	server := natsServer(t, embedded.Options{})
 	edge := func(args ...string) *program {
-		return begin(t, nil, append([]string{"edge", "--nats", server.ClientURL(), "--ws", "127.0.0.1:0"}, args...)...)
+		return begin(t, nil, append([]string{"edge", "--nats", server.ClientURL(), "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...)
 	}
 	first := edge()
 	name := first.ready().Name

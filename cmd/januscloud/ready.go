@@ -11,8 +11,8 @@ import (
 // readyLine is what a process prints when it serves, for whoever started it: a person, a script, a service manager.
 // Addresses that do not apply stay empty and are left out.
 type readyLine struct {
-	role, name                               string
-	ws, wss, http, admin, nats, demo, health string
+	role, name                                      string
+	ws, wss, http, https, admin, nats, demo, health string
 }
 
 // field makes one value of a list, free of blanks.
@@ -24,7 +24,7 @@ func (l readyLine) String() string {
 	var b strings.Builder
 	b.WriteString("ready role=" + l.role + " name=" + l.name)
 	for _, f := range []struct{ key, value string }{
-		{"ws", l.ws}, {"wss", l.wss}, {"http", l.http}, {"admin", l.admin}, {"nats", l.nats}, {"demo", l.demo}, {"health", l.health},
+		{"ws", l.ws}, {"wss", l.wss}, {"http", l.http}, {"https", l.https}, {"admin", l.admin}, {"nats", l.nats}, {"demo", l.demo}, {"health", l.health},
 	} {
 		if f.value != "" {
 			b.WriteString(" " + f.key + "=" + field(f.value))

@@ -17,8 +17,8 @@ func TestReadyLine(t *testing.T) {
 		{readyLine{role: "session", name: "a"}, "ready role=session name=a"},
 		{readyLine{role: "edge", name: "e-1", ws: "ws://127.0.0.1:8188", nats: "nats://n1:4222", health: "http://127.0.0.1:9100"},
 			"ready role=edge name=e-1 ws=ws://127.0.0.1:8188 nats=nats://n1:4222 health=http://127.0.0.1:9100"},
-		{readyLine{role: "dev", name: "dev", ws: "a", wss: "b", http: "c", admin: "d", nats: "e", demo: "f", health: "g"},
-			"ready role=dev name=dev ws=a wss=b http=c admin=d nats=e demo=f health=g"},
+		{readyLine{role: "dev", name: "dev", ws: "a", wss: "b", http: "c", https: "h", admin: "d", nats: "e", demo: "f", health: "g"},
+			"ready role=dev name=dev ws=a wss=b http=c https=h admin=d nats=e demo=f health=g"},
 		{readyLine{role: "edge", name: "a", nats: " two words\n"}, "ready role=edge name=a nats=two_words"},
 	} {
 		var b bytes.Buffer

@@ -5,6 +5,6 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY scripts/docker/nginx.conf /etc/nginx/nginx.conf
 COPY scripts/docker/settings.js /etc/nginx/settings.js
-EXPOSE 8080 8188
+EXPOSE 8080 8088 8188
 HEALTHCHECK --interval=5s --timeout=3s CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8188"]
 ENTRYPOINT ["nginx", "-g", "daemon off;"]

@@ -12,7 +12,7 @@ COPY scripts/docker/ready /usr/local/bin/ready
 # Nothing is written and no low port is used.
 USER nobody
 ENV JANUSCLOUD_HEALTH=:9100
-EXPOSE 8188 9100
+EXPOSE 8088 8188 9100
 # Alive, not ready: a role without NATS must not be restarted.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["ready", "/healthz"]
 ENTRYPOINT ["januscloud"]

@@ -119,7 +119,7 @@ const (
 // TestEchoTestPage opens the stock echo test page of a cluster in one process: it must show its own pictures, sent through a Janus
 // and back, and get back what it writes to its data channel.
 func TestEchoTestPage(t *testing.T) {
-	dev := lab.Role(t, "dev", "--ws", "127.0.0.1:0", "--demo", "127.0.0.1:0", "--nats-listen", "off", "--health", "127.0.0.1:0")
+	dev := lab.Role(t, "dev", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--demo", "127.0.0.1:0", "--nats-listen", "off", "--health", "127.0.0.1:0")
 	b := startBrowser(t)
 	b.do(t, "open the page",
 		chromedp.Navigate(dev.Ready.Fields["demo"]+"echotest.html"),

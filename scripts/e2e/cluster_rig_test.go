@@ -47,7 +47,7 @@ func startCluster(t *testing.T, shape clusterShape) *testCluster {
 		c.media = append(c.media, c.role("media", n,
 			"--janus", j.WSURL(), "--janus-admin", j.Config.AdminWSURL(), "--janus-admin-secret", j.Config.AdminSecret))
 	}
-	edgeFlags := append([]string{"--ws", "127.0.0.1:0"}, shape.edgeFlags...)
+	edgeFlags := append([]string{"--ws", "127.0.0.1:0", "--http", "127.0.0.1:0"}, shape.edgeFlags...)
 	for n := range shape.edges {
 		c.edges = append(c.edges, c.role("edge", n, edgeFlags...))
 	}

@@ -70,13 +70,16 @@ type Access struct {
 type Edge struct {
 	WS          Address       `name:"ws" default:":8188" placeholder:"ADDRESS" help:"Address of the WebSocket transport; off for none, port 0 for a free one."`
 	WSS         Address       `name:"wss" default:"off" placeholder:"ADDRESS" help:"Address of the WebSocket transport over TLS (Janus: 8989); needs tls-cert and tls-key. A load balancer does it for less."`
+	HTTP        Address       `name:"http" default:":8088" placeholder:"ADDRESS" help:"Address of the HTTP transport (long poll); off for none, port 0 for a free one."`
+	HTTPS       Address       `name:"https" default:"off" placeholder:"ADDRESS" help:"Address of the HTTP transport over TLS (Janus: 8089); needs tls-cert and tls-key."`
+	HTTPBase    string        `name:"http-base" default:"/janus" placeholder:"PATH" help:"Path of the Janus API on the HTTP transport (base_path of Janus)."`
 	TLSCert     string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain for clients, PEM; read again when it changes."`
 	TLSKey      string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Key of the certificate for clients, PEM."`
 	AllowOrigin string        `name:"allow-origin" default:"*" placeholder:"ORIGIN" help:"Pages that may use this edge (allow_origin of Janus)."`
-	EnforceCORS bool          `name:"enforce-cors" help:"Hang up on WebSockets from pages that allow-origin does not name (enforce_cors of Janus)."`
+	EnforceCORS bool          `name:"enforce-cors" help:"Refuse pages that allow-origin does not name: hang up on their WebSockets, answer 403 over HTTP (enforce_cors of Janus)."`
 	Ping        time.Duration `name:"ping" default:"0s" help:"Silence after which a WebSocket is pinged, for load balancers that cut what is idle (pingpong_trigger of Janus); 0s for never."`
 	Pong        time.Duration `name:"pong" default:"0s" help:"How much longer a pinged client may be silent (pingpong_timeout of Janus); 0s for as long again."`
-	MaxClients  int           `name:"max-clients" default:"0" placeholder:"N" help:"Most clients of each transport; 0 for what the limit of open files allows."`
+	MaxClients  int           `name:"max-clients" default:"0" placeholder:"N" help:"Most connections of each transport; 0 for what the limit of open files allows, and 20000 over HTTP."`
 	ServerName  string        `name:"server-name" placeholder:"NAME" help:"Name that info tells (server_name of Janus). Default: that of a Janus."`
 }
 

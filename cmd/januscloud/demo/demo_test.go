@@ -47,7 +47,7 @@ func TestHandler(t *testing.T) {
 	}
 	health := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("health " + r.URL.Path)) })
 	h, err := New(Options{
-		Folder: folder, Port: 8188, Health: health,
+		Folder: folder, Port: 8188, HTTP: ":8088/janus", Health: health,
 		Addresses: map[string]string{"Janus API": "ws://h:8188", "odd": "<script>"},
 	})
 	if err != nil {
@@ -67,6 +67,7 @@ func TestHandler(t *testing.T) {
 		{"GET", "/css/demo.css", 200, "stock style", ""},
 		{"GET", "/javascript/janus-gateway/janus.min.js", 200, "stock library", ""},
 		{"GET", "/settings.js", 200, `location.hostname + ":8188"`, "stock settings"},
+		{"GET", "/settings.js", 200, `location.protocol + "//" + location.hostname + ":8088/janus"];`, ""},
 		{"GET", "/settings.js", 200, "var iceServers = [];", ""},
 		{"GET", "/settings.js", 200, `var token = remembered("token"), apisecret = remembered("apisecret");`, ""},
 		{"GET", "/metrics", 200, "health /metrics", ""},

@@ -55,7 +55,7 @@ func startCluster(tb lab.TB, layout string, janus *lab.JanusServer) side {
 	sessions := []string{"--session-timeout", sessionTimeout.String()}
 	beside := []string{"--janus", janus.WSURL()}
 	if layout == "dev" {
-		s.url = role("dev", append(sessions, "--janus-url", janus.WSURL(), "--ws", "127.0.0.1:0", "--demo", "off", "--nats-listen", "off")...).WSURL()
+		s.url = role("dev", append(sessions, "--janus-url", janus.WSURL(), "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--demo", "off", "--nats-listen", "off")...).WSURL()
 		return s
 	}
 	nats := lab.NATS(tb, 1)
@@ -66,7 +66,7 @@ func startCluster(tb lab.TB, layout string, janus *lab.JanusServer) side {
 	} else {
 		role("node", append(sessions, beside...)...)
 	}
-	s.url = role("edge", "--ws", "127.0.0.1:0").WSURL()
+	s.url = role("edge", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0").WSURL()
 	s.processes = append(s.processes, process{name: natsName, pid: nats.Servers[0].PID()})
 	return s
 }
