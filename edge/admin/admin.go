@@ -58,32 +58,11 @@ type Options struct {
 	SessionTimeout, ReclaimTimeout time.Duration
 	// Info appends the answer to an info request with this transaction, a JSON string.
 	Info func(dst, transaction []byte) []byte
-	// Tokens are those that clients authenticate with; nil when there are none (token_auth of Janus is off).
-	Tokens Tokens
+	// TokenAuth tells that clients are asked for tokens (token_auth of Janus), and Tokens are those that are stored; nil when
+	// there are none.
+	TokenAuth bool
+	Tokens    Tokens
 }
-
-// Tokens are the tokens that clients authenticate with (src/auth.c). What they return as an error reaches the
-// administrator as 490 with its text, but for ErrNoToken.
-type Tokens interface {
-	// Add makes a token known that may use the plugins, or these besides.
-	Add(ctx context.Context, token string, plugins []string) (Token, error)
-	// Allow lets a token use further plugins, Disallow takes some away.
-	Allow(ctx context.Context, token string, plugins []string) (Token, error)
-	Disallow(ctx context.Context, token string, plugins []string) (Token, error)
-	// Remove forgets a token.
-	Remove(ctx context.Context, token string) error
-	// List tells all tokens.
-	List(ctx context.Context) ([]Token, error)
-}
-
-// Token is a token and what it may use.
-type Token struct {
-	Token   string
-	Plugins []string // package names
-}
-
-// ErrNoToken says that there is no such token.
-var ErrNoToken = errors.New("admin: no such token")
 
 // Admin serves the Admin API. Make one with Start.
 type Admin struct {

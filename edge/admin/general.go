@@ -72,7 +72,7 @@ func (a *Admin) status(ctx context.Context) outcome {
 			break
 		}
 	}
-	of = of.set("token_auth", strconv.AppendBool(nil, a.opts.Tokens != nil))
+	of = of.set("token_auth", strconv.AppendBool(nil, a.opts.TokenAuth))
 	of = of.set("session_timeout", seconds(a.sessionTimeout()))
 	of = of.set("reclaim_session_timeout", seconds(a.opts.ReclaimTimeout))
 	return success(member{"status", of.object()})

@@ -61,6 +61,9 @@ func (h *httpServer) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	h.crossOrigin(w.Header(), q.Header)
 	method := strings.ToUpper(q.Method)
 	if method != http.MethodGet && method != http.MethodPost && method != http.MethodOptions {
+		if q.ContentLength != 0 {
+			panic(http.ErrAbortHandler) // Janus answers before it has read the body, and so hangs up
+		}
 		answer(w, refusal(messages.CodeTransportSpecific, "Unsupported method "+q.Method))
 		return
 	}
@@ -68,7 +71,10 @@ func (h *httpServer) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	target, ok := h.admin.base.Parse(q.RequestURI)
-	if !ok || target.More {
+	switch {
+	case target.More && q.ContentLength != 0:
+		panic(http.ErrAbortHandler) // as above
+	case !ok || target.More:
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}

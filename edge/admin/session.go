@@ -140,7 +140,7 @@ func unboundInfo(r *request, seen messages.AdminAnswer) []byte {
 		flags = append(flags, member{name, []byte("false")})
 	}
 	return append(info, member{"flags", flags.object()}, member{"sdps", []byte("{}")},
-		member{"pending-trickles", number(0)}, member{"queued-packets", number(0)}).object()
+		member{"queued-packets", number(0)}).object()
 }
 
 // handleFlags are the flags of a handle, in Janus's order.

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package administration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/januscloud/januscloud/actors"
+	"github.com/januscloud/januscloud/edge"
+	"github.com/januscloud/januscloud/edge/admin"
+	"github.com/januscloud/januscloud/mediactl"
+	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/bus/embedded"
+	"github.com/januscloud/januscloud/messages/load"
+	"github.com/januscloud/januscloud/messages/roster"
+	"github.com/januscloud/januscloud/messages/wheel"
+	"github.com/januscloud/januscloud/scripts/lab"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+const (
+	secret    = "the-admin-secret-of-this-test"
+	ownSecret = "the-secret-of-janus-itself"
+	patience  = 15 * time.Second
+	echotest  = "janus.plugin.echotest"
+)
+
+// system is something with a Janus API and an Admin API: the cluster, or a Janus alone.
+type system struct {
+	name, api, adminWS, adminHTTP string
+	secret                        string
+}
+
+// cluster is all roles in one process.
+type cluster struct {
+	system
+	t      *testing.T
+	bus    *bus.Bus
+	roster *roster.Roster
+	wheel  *wheel.Wheel
+	load   *load.Meter
+	log    *slog.Logger
+	logged *memory
+	admin  *admin.Admin
+}
+
+// memory keeps what is logged.
+type memory struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (m *memory) Write(b []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.text.Write(b)
+}
+
+func (m *memory) String() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.text.String()
+}
+
+func newJanus(t *testing.T) *lab.JanusServer {
+	t.Helper()
+	return lab.Janus(t, func(c *lab.JanusConfig) {
+		c.AdminSecret = ownSecret
+		c.ReclaimSessionTimeout = 90 * time.Second
+	})
+}
+
+// alone is a Janus without a cluster.
+func alone(t *testing.T) system {
+	t.Helper()
+	j := newJanus(t)
+	return system{"Janus", j.WSURL(), j.Config.AdminWSURL(), j.Config.AdminHTTPURL(), ownSecret}
+}
+
+// newCluster starts a session node and an edge with the Admin API.
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{t: t, logged: &memory{}}
+	c.log = slog.New(slog.NewTextHandler(c.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	nats, err := embedded.Start(t.Context(), embedded.Options{Port: -1, JetStream: true, StoreDir: t.TempDir(), Name: "test"})
+	check(t, err)
+	t.Cleanup(nats.Shutdown)
+	c.bus, err = bus.Connect(t.Context(), bus.Options{InProcess: nats, Name: "test", Log: c.log})
+	check(t, err)
+	t.Cleanup(c.bus.Close)
+	c.roster, err = roster.Start(t.Context(), roster.Options{Bus: c.bus, Log: c.log})
+	check(t, err)
+	t.Cleanup(c.roster.Stop)
+	c.wheel = wheel.New(0)
+	c.wheel.Start()
+	t.Cleanup(c.wheel.Stop)
+	c.load = load.Start(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	node, err := actors.Start(ctx, actors.Options{
+		Name: "node", Bus: c.bus, Roster: c.roster, Wheel: c.wheel, Load: c.load, Log: c.log,
+		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second,
+	})
+	check(t, err)
+	t.Cleanup(func() { _ = node.Stop(context.Background()) })
+	e, err := edge.Start(ctx, edge.Options{
+		Name: "edge", Bus: c.bus, Roster: c.roster, Wheel: c.wheel, Load: c.load, Log: c.log, WS: "127.0.0.1:0",
+		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second,
+	})
+	check(t, err)
+	t.Cleanup(func() { _ = e.Stop(context.Background()) })
+	c.admin, err = admin.Start(ctx, admin.Options{
+		HTTP: "127.0.0.1:0", WS: "127.0.0.1:0", Secret: secret, Bus: c.bus, Roster: c.roster, Log: c.log,
+		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second, Info: e.AppendInfo,
+	})
+	check(t, err)
+	t.Cleanup(func() { _ = c.admin.Stop(context.Background()) })
+	at := c.admin.Addresses()
+	c.system = system{"the cluster", e.Addresses()["ws"], at["ws"], at["http"], secret}
+	return c
+}
+
+// media adds a media server with a Janus of its own.
+func (c *cluster) media(name string) *lab.JanusServer {
+	c.t.Helper()
+	j := newJanus(c.t)
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	m, err := mediactl.Start(ctx, mediactl.Options{
+		Name: name, Bus: c.bus, Roster: c.roster, Wheel: c.wheel, Load: c.load, Log: c.log,
+		JanusURL: j.WSURL(), AdminURL: j.Config.AdminWSURL(), AdminSecret: ownSecret,
+	})
+	check(c.t, err)
+	c.t.Cleanup(func() { _ = m.Stop(context.Background()) })
+	eventually(c.t, "the edge sees the media server", func() error {
+		for _, p := range c.roster.View().Media() {
+			if p.Beat.Member == m.Member() && p.Beat.Media.Serves() {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is not there", name)
+	})
+	return j
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually polls until a condition holds, and fails with its reason.
+func eventually(t *testing.T, what string, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		<-tick.C
+	}
+}
+
+// talk is a connection to a system's Admin API.
+type talk struct {
+	t *testing.T
+	*lab.Client
+	system
+	asked int
+}
+
+// next is a fresh transaction.
+func (k *talk) next() string {
+	k.asked++
+	return fmt.Sprint(k.asked)
+}
+
+func (s system) administrate(t *testing.T) *talk {
+	t.Helper()
+	c, err := lab.DialAs(t.Context(), s.adminWS, "janus-admin-protocol")
+	check(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return &talk{t, c, s, 0}
+}
+
+// ask sends a request with the secret and returns the reply.
+func (k *talk) ask(fields map[string]any) lab.Message {
+	k.t.Helper()
+	request := map[string]any{"admin_secret": k.secret}
+	for name, value := range fields {
+		request[name] = value
+	}
+	ctx, cancel := context.WithTimeout(k.t.Context(), patience)
+	defer cancel()
+	m, err := k.Request(ctx, request)
+	check(k.t, err)
+	return m
+}
+
+// call is a client's session with two echo test handles: one that was used, and one that was not.
+type call struct {
+	*lab.Client
+	t                   *testing.T
+	session, used, idle uint64
+}
+
+func (s system) call(t *testing.T) *call {
+	t.Helper()
+	c, err := lab.Dial(t.Context(), s.api)
+	check(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	k := &call{Client: c, t: t}
+	k.session = k.must(map[string]any{"janus": "create"}).Number("data", "id")
+	attach := map[string]any{"janus": "attach", "session_id": k.session, "plugin": echotest, "opaque_id": "whose"}
+	k.used = k.must(attach).Number("data", "id")
+	k.idle = k.must(attach).Number("data", "id")
+	k.must(map[string]any{"janus": "message", "session_id": k.session, "handle_id": k.used, "body": map[string]any{"audio": true}})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err = c.Next(ctx, func(m lab.Message) bool { return m.Janus == "event" })
+	check(t, err)
+	return k
+}
+
+func (k *call) must(request map[string]any) lab.Message {
+	k.t.Helper()
+	m := k.try(request)
+	if m.Error != nil {
+		k.t.Fatalf("%v: %v", request, m.Error)
+	}
+	return m
+}
+
+func (k *call) try(request map[string]any) lab.Message {
+	k.t.Helper()
+	ctx, cancel := context.WithTimeout(k.t.Context(), patience)
+	defer cancel()
+	m, err := k.Request(ctx, request)
+	check(k.t, err)
+	return m
+}
+
+// post sends a body over HTTP and returns status and body of the answer.
+func (s system) post(t *testing.T, method, path, body string) (int, string) {
+	t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	q, err := http.NewRequestWithContext(t.Context(), method, strings.TrimSuffix(s.adminHTTP, "/admin")+path, reader)
+	check(t, err)
+	answer, err := client.Do(q)
+	if err != nil {
+		return 0, "hung up"
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	check(t, err)
+	return answer.StatusCode, string(text)
+}
+
+// normalise makes the answers of two systems comparable: what must differ is replaced by a word, and the
+// order of keys does not count.
+func normalise(text []byte, words map[uint64]string) any {
+	var v any
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return string(text)
+	}
+	return replace("", v, words)
+}
+
+func replace(key string, v any, words map[uint64]string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name := range v {
+			v[name] = replace(name, v[name], words)
+		}
+		return v
+	case []any:
+		for i := range v {
+			v[i] = replace(key, v[i], words)
+		}
+		return v
+	case json.Number:
+		switch key {
+		case "session_last_activity", "created", "current_time", "elapsed":
+			return "a time"
+		}
+		var id uint64
+		if _, err := fmt.Sscan(v.String(), &id); err == nil && words[id] != "" {
+			return words[id]
+		}
+		return v.String()
+	case string:
+		for id, word := range words {
+			v = strings.ReplaceAll(v, fmt.Sprint(id), word)
+		}
+		return v
+	}
+	return v
+}
