@@ -111,11 +111,7 @@ func (m *member) run(t testing.TB, name string) {
 	ctx, stop := context.WithCancel(context.Background())
 	var tasks sync.WaitGroup
 	tasks.Go(func() { m.Run(ctx) })
-	self := messages.NewMember(name)
-	m.beater = roster.NewBeater(m.bus, func() messages.Beat {
-		seen := m.Revision()
-		return messages.Beat{Role: messages.RoleEdge, Member: self, State: messages.StateReady, Edge: &messages.EdgeBeat{Tokens: &seen}}
-	})
+	m.beat(name)
 	tasks.Go(func() {
 		for {
 			select {
@@ -130,6 +126,15 @@ func (m *member) run(t testing.TB, name string) {
 		stop()
 		tasks.Wait()
 		m.beater.Stop()
+	})
+}
+
+// beat has the member beat as the edge of that name.
+func (m *member) beat(name string) {
+	self := messages.NewMember(name)
+	m.beater = roster.NewBeater(m.bus, func() messages.Beat {
+		seen := m.Revision()
+		return messages.Beat{Role: messages.RoleEdge, Member: self, State: messages.StateReady, Edge: &messages.EdgeBeat{Tokens: &seen}}
 	})
 }
 
