@@ -27,6 +27,7 @@ type devCommand struct {
 	config.Health
 	config.Access
 	config.Edge
+	config.Admin
 	config.Session
 	config.Dev
 }
@@ -146,18 +147,25 @@ func (c *devCommand) startRoles(ctx context.Context, p *process, servers []fleet
 			return readyLine{}, err
 		}
 	}
-	edge := c.Edge
-	for _, a := range []struct {
-		address *config.Address
-		flag    string
-	}{{&edge.WS, "ws"}, {&edge.WSS, "wss"}, {&edge.HTTP, "http"}, {&edge.HTTPS, "https"}} {
+	edge := edgeSettings{c.Edge, c.Access, c.Admin, c.Session}
+	listened := []listener{{&edge.WS, "ws"}, {&edge.WSS, "wss"}, {&edge.HTTP, "http"}, {&edge.HTTPS, "https"}}
+	if edge.AdminSecret.Reveal() != "" {
+		listened = append(listened, listener{&edge.AdminHTTP, "admin-http"}, listener{&edge.AdminWS, "admin-ws"})
+	}
+	for _, a := range listened {
 		free, err := p.freeOr(ctx, *a.address, a.flag)
 		if err != nil {
 			return readyLine{}, err
 		}
 		*a.address = free
 	}
-	return p.startEdge(ctx, devName, "", edge, c.Access, c.Session)
+	return p.startEdge(ctx, devName, "", edge)
+}
+
+// listener is an address that a free one may take the place of, and the flag that sets it.
+type listener struct {
+	address *config.Address
+	flag    string
 }
 
 // serveDemo serves the demo pages and says where.
@@ -210,6 +218,7 @@ func (c *devCommand) greet(w *world, p *process, line readyLine, servers []fleet
 	out("", line.wss)
 	out("", line.http)
 	out("", line.https)
+	out("Admin API", line.admin)
 	out("NATS", line.nats)
 	out("health", p.address)
 	for _, s := range servers {

@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/januscloud/januscloud/cmd/januscloud/config"
 	"github.com/januscloud/januscloud/edge"
+	"github.com/januscloud/januscloud/edge/admin"
 	"github.com/januscloud/januscloud/messages"
 )
 
@@ -16,6 +18,7 @@ type edgeCommand struct {
 	config.Cluster
 	config.Edge
 	config.Access
+	config.Admin
 	config.Session
 }
 
@@ -36,25 +39,60 @@ func (c *edgeCommand) Run(w *world) error {
 		if err != nil {
 			return readyLine{}, err
 		}
-		return p.startEdge(ctx, name, c.Region, c.Edge, c.Access, c.Session)
+		return p.startEdge(ctx, name, c.Region, edgeSettings{c.Edge, c.Access, c.Admin, c.Session})
 	})
 }
 
-// startEdge starts the edge role.
-func (p *process) startEdge(ctx context.Context, name, region string, c config.Edge, a config.Access, s config.Session) (readyLine, error) {
+// edgeSettings are those of an edge and of the Admin API beside it.
+type edgeSettings struct {
+	config.Edge
+	config.Access
+	config.Admin
+	config.Session
+}
+
+// startEdge starts the edge role, and the Admin API where it has a secret.
+func (p *process) startEdge(ctx context.Context, name, region string, c edgeSettings) (readyLine, error) {
 	e, err := edge.Start(ctx, edge.Options{
 		Name: name, Region: region, Bus: p.bus, Roster: p.roster, Wheel: p.wheel, Load: p.load, Log: p.log, Registry: p.registry,
 		WS: string(c.WS), WSS: string(c.WSS), HTTP: string(c.HTTP), HTTPS: string(c.HTTPS), HTTPBase: c.HTTPBase, CertFile: c.TLSCert, KeyFile: c.TLSKey,
 		Origin: c.AllowOrigin, EnforceOrigin: c.EnforceCORS, PingInterval: c.Ping, PongTimeout: c.Pong, MaxConnections: c.MaxClients,
-		APISecret: a.APISecret.Reveal(), TokenAuth: a.TokenAuth, TokenAuthSecret: a.TokenAuthSecret.Reveal(),
-		ServerName: c.ServerName, SessionTimeout: s.SessionTimeout, ReclaimTimeout: s.ReclaimTimeout,
+		APISecret: c.APISecret.Reveal(), TokenAuth: c.TokenAuth, TokenAuthSecret: c.TokenAuthSecret.Reveal(),
+		ServerName: c.ServerName, SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout,
 	})
 	if err != nil {
 		return readyLine{}, err
 	}
 	p.add("edge", e)
+	administered, err := p.startAdmin(ctx, e, c)
+	if err != nil {
+		return readyLine{}, err
+	}
 	at := e.Addresses()
 	return readyLine{
-		role: "edge", name: name, ws: at["ws"], wss: at["wss"], http: at["http"], https: at["https"], nats: p.servers(),
+		role: "edge", name: name, ws: at["ws"], wss: at["wss"], http: at["http"], https: at["https"], admin: administered, nats: p.servers(),
 	}, nil
+}
+
+// startAdmin serves the Admin API beside an edge, and tells where: its addresses, separated by commas. Without a secret
+// there is none: whoever reaches it commands the cluster.
+func (p *process) startAdmin(ctx context.Context, e *edge.Edge, c edgeSettings) (addresses string, err error) {
+	if c.AdminSecret.Reveal() == "" || c.AdminHTTP.Off() && c.AdminWS.Off() {
+		return "", nil
+	}
+	o := admin.Options{
+		HTTP: string(c.AdminHTTP), WS: string(c.AdminWS), Secret: c.AdminSecret.Reveal(), Origin: c.AllowOrigin,
+		Bus: p.bus, Roster: p.roster, Log: p.log, Registry: p.registry,
+		SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout, Info: e.AppendInfo, TokenAuth: c.TokenAuth,
+	}
+	if stored := e.Tokens(); stored != nil {
+		o.Tokens = stored
+	}
+	a, err := admin.Start(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	p.onStop("Admin API", a.Stop)
+	at := a.Addresses()
+	return strings.Trim(at["http"]+","+at["ws"], ","), nil
 }

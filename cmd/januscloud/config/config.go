@@ -19,6 +19,7 @@ type Config struct {
 	Cluster `title:"The cluster" commands:"edge, session, media, node, doctor"`
 	Access  `title:"What clients must present" commands:"edge, dev"`
 	Edge    `title:"Client transports" commands:"edge, dev"`
+	Admin   `title:"Admin API" commands:"edge, dev"`
 	Session `title:"Sessions" commands:"edge, session, node, dev"`
 	Records `title:"Session records" commands:"session, node"`
 	Media   `title:"The Janus beside a media role" commands:"media, node"`
@@ -81,6 +82,13 @@ type Edge struct {
 	Pong        time.Duration `name:"pong" default:"0s" help:"How much longer a pinged client may be silent (pingpong_timeout of Janus); 0s for as long again."`
 	MaxClients  int           `name:"max-clients" default:"0" placeholder:"N" help:"Most connections of each transport; 0 for what the limit of open files allows, and 20000 over HTTP."`
 	ServerName  string        `name:"server-name" placeholder:"NAME" help:"Name that info tells (server_name of Janus). Default: that of a Janus."`
+}
+
+// Admin is the Admin API of the whole cluster, at an edge. Ports and path are those of Janus.
+type Admin struct {
+	AdminSecret Secret  `name:"admin-secret" placeholder:"SECRET|@FILE" help:"Secret that every request of the Admin API must carry (admin_secret of Janus). Without one the Admin API is not served."`
+	AdminHTTP   Address `name:"admin-http" default:":7088" placeholder:"ADDRESS" help:"Address of the Admin API over HTTP, below /admin; off for none, port 0 for a free one. Needs admin-secret."`
+	AdminWS     Address `name:"admin-ws" default:":7188" placeholder:"ADDRESS" help:"Address of the Admin API over WebSocket; off for none, port 0 for a free one. Needs admin-secret."`
 }
 
 // Session is how long sessions live.
