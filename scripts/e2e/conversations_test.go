@@ -125,7 +125,7 @@ func referenceJanus(t *testing.T, setup conversation.Setup) conversation.Server 
 	janus := lab.Janus(t, func(c *janusproc.Config) {
 		c.DebugLevel = 1
 		c.SessionTimeout, c.ReclaimSessionTimeout = setup.SessionTimeout, never(setup.ReclaimTimeout)
-		c.APISecret = setup.APISecret
+		c.APISecret, c.TokenAuthSecret = setup.APISecret, setup.TokenSecret
 	})
 	return serverAt(janus.WSURL())
 }
@@ -143,6 +143,9 @@ func otherServer(t *testing.T, setup conversation.Setup) func(i int) conversatio
 	var secret []string
 	if setup.APISecret != "" {
 		secret = []string{"--api-secret", setup.APISecret}
+	}
+	if setup.TokenSecret != "" {
+		secret = append(secret, "--token-auth", "--token-auth-secret", setup.TokenSecret)
 	}
 	c := startCluster(t, clusterShape{
 		nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: timeouts, edgeFlags: slices.Concat(timeouts, secret),

@@ -31,6 +31,8 @@ type Script struct {
 type Setup struct {
 	SessionTimeout, ReclaimTimeout time.Duration
 	APISecret                      string
+	// TokenSecret is what tokens are signed with (token_auth_secret of Janus); none are asked for without.
+	TokenSecret string
 }
 
 // String is the setup as written; "" for the usual one.
@@ -44,6 +46,9 @@ func (s Setup) String() string {
 	}
 	if s.APISecret != "" {
 		words = append(words, "api-secret="+s.APISecret)
+	}
+	if s.TokenSecret != "" {
+		words = append(words, "token-secret="+s.TokenSecret)
 	}
 	return strings.Join(words, " ")
 }
@@ -194,6 +199,8 @@ func (s *Setup) parse(words string) error {
 			s.ReclaimTimeout, err = time.ParseDuration(value)
 		case "api-secret":
 			s.APISecret = value
+		case "token-secret":
+			s.TokenSecret = value
 		default:
 			err = fmt.Errorf("unknown setting %q", key)
 		}

@@ -11,7 +11,7 @@ import (
 
 func TestParse(t *testing.T) {
 	s, err := Parse("all", []byte(`# What it is about.
-with session-timeout=4s reclaim-timeout=2s api-secret=x
+with session-timeout=4s reclaim-timeout=2s api-secret=x token-secret=y
 
 a connect /path janus-protocol
 a > {"janus":"ping",
@@ -34,7 +34,7 @@ s=-
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Setup{4 * time.Second, 2 * time.Second, "x"}); s.Setup != want {
+	if want := (Setup{4 * time.Second, 2 * time.Second, "x", "y"}); s.Setup != want {
 		t.Errorf("setup %+v, want %+v", s.Setup, want)
 	}
 	if want := map[string]string{"one.sdp": `"v=0\r\ns=-\r\n"`, "two": `""`}; !reflect.DeepEqual(s.files, want) {
