@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"github.com/januscloud/januscloud/edge"
 	"github.com/januscloud/januscloud/edge/admin"
 	"github.com/januscloud/januscloud/mediactl"
+	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
 	"github.com/januscloud/januscloud/messages/bus/embedded"
 	"github.com/januscloud/januscloud/messages/load"
@@ -49,6 +51,7 @@ type system struct {
 type cluster struct {
 	system
 	t      *testing.T
+	nats   *embedded.Server
 	bus    *bus.Bus
 	roster *roster.Roster
 	wheel  *wheel.Wheel
@@ -99,24 +102,15 @@ func newCluster(t *testing.T) *cluster {
 	nats, err := embedded.Start(t.Context(), embedded.Options{Port: -1, JetStream: true, StoreDir: t.TempDir(), Name: "test"})
 	check(t, err)
 	t.Cleanup(nats.Shutdown)
-	c.bus, err = bus.Connect(t.Context(), bus.Options{InProcess: nats, Name: "test", Log: c.log})
-	check(t, err)
-	t.Cleanup(c.bus.Close)
-	c.roster, err = roster.Start(t.Context(), roster.Options{Bus: c.bus, Log: c.log})
-	check(t, err)
-	t.Cleanup(c.roster.Stop)
+	c.nats = nats
+	c.bus, c.roster = c.connect()
 	c.wheel = wheel.New(0)
 	c.wheel.Start()
 	t.Cleanup(c.wheel.Stop)
 	c.load = load.Start(t.Context())
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	node, err := actors.Start(ctx, actors.Options{
-		Name: "node", Bus: c.bus, Roster: c.roster, Wheel: c.wheel, Load: c.load, Log: c.log,
-		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second,
-	})
-	check(t, err)
-	t.Cleanup(func() { _ = node.Stop(context.Background()) })
+	c.node("node")
 	e, err := edge.Start(ctx, edge.Options{
 		Name: "edge", Bus: c.bus, Roster: c.roster, Wheel: c.wheel, Load: c.load, Log: c.log, WS: "127.0.0.1:0",
 		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second,
@@ -132,6 +126,54 @@ func newCluster(t *testing.T) *cluster {
 	at := c.admin.Addresses()
 	c.system = system{"the cluster", e.Addresses()["ws"], at["ws"], at["http"], secret}
 	return c
+}
+
+// connect makes what one process has of the cluster.
+func (c *cluster) connect() (*bus.Bus, *roster.Roster) {
+	c.t.Helper()
+	b, err := bus.Connect(c.t.Context(), bus.Options{InProcess: c.nats, Name: "test", Log: c.log})
+	check(c.t, err)
+	c.t.Cleanup(b.Close)
+	r, err := roster.Start(c.t.Context(), roster.Options{Bus: b, Log: c.log})
+	check(c.t, err)
+	c.t.Cleanup(r.Stop)
+	return b, r
+}
+
+// node adds a session node, as if in a process of its own: two of them cannot share a bus.
+func (c *cluster) node(name string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	b, r := c.connect()
+	node, err := actors.Start(ctx, actors.Options{
+		Name: name, Bus: b, Roster: r, Wheel: c.wheel, Load: c.load, Log: c.log,
+		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second,
+	})
+	check(c.t, err)
+	c.t.Cleanup(func() { _ = node.Stop(context.Background()) })
+}
+
+// settle waits until all partitions are shared out among so many nodes, and none changes hands any more.
+func (c *cluster) settle(nodes int) {
+	c.t.Helper()
+	var before map[string]int
+	calm := 0
+	eventually(c.t, "partitions are shared out", func() error {
+		owned := map[string]int{}
+		for p := range messages.Partitions {
+			if o, ok := c.roster.View().Owner(p); ok && !o.Silent {
+				owned[o.Node.Name]++
+			}
+		}
+		if calm++; !maps.Equal(owned, before) || len(owned) < nodes {
+			calm = 0
+		}
+		if before = owned; calm < 50 { // a second: partitions are offered in steps
+			return fmt.Errorf("owned: %v", owned)
+		}
+		return nil
+	})
 }
 
 // media adds a media server with a Janus of its own.
