@@ -47,8 +47,13 @@ func (c *caller) next() map[string]any {
 	}
 }
 
+// answerTime is how long an answer may take: longer than an edge waits for its own before it answers by itself.
+const answerTime = 35 * time.Second
+
 // say sends the next message and returns when it was acknowledged and the plugin's event is there.
 func (c *caller) say(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	answer, err := c.RequestEvent(ctx, c.next())
 	if err == nil && answer.Text("plugindata", "data", "result") != "ok" {
 		err = fmt.Errorf("answered by %s", answer)

@@ -23,8 +23,12 @@ const (
 	differencesFile     = "testdata/DIFFERENCES.md"
 )
 
-// against chooses what is compared with a Janus. Another Janus shows what the comparison itself cannot hold still.
-var against = flag.String("against", "cluster", "play conversations with a `cluster`, or with a second janus")
+var (
+	// against chooses what is compared with a Janus. Another Janus shows what the comparison itself cannot hold still.
+	against = flag.String("against", "cluster", "play conversations with a `cluster`, or with a second janus")
+	// transcripts is for writing conversations.
+	transcripts = flag.Bool("transcripts", false, "log what Janus says in each conversation")
+)
 
 // TestConversations plays every conversation with one real Janus and with a cluster that has the same time-outs and secrets:
 // what they say must be equal but for what DIFFERENCES.md lists.
@@ -87,7 +91,9 @@ func converse(t *testing.T, s *conversation.Script, d *conversation.Differences,
 	if remarks := want["remarks"]; len(remarks) > 0 {
 		t.Fatalf("the conversation does not fit Janus: %q", remarks)
 	}
-	t.Log(show(want))
+	if *transcripts {
+		t.Logf("Janus says\n%s", show(want))
+	}
 	other.Enough = func(transcript *conversation.Transcript) bool {
 		got, err := transcript.Streams(s.Name, nil)
 		return err == nil && count(got) >= count(want)
@@ -98,7 +104,7 @@ func converse(t *testing.T, s *conversation.Script, d *conversation.Differences,
 	}
 }
 
-// show is for go test -v: what Janus says.
+// show is a transcript for a person to read.
 func show(streams conversation.Streams) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(streams)) {
