@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/januscloud/januscloud/edge/auth"
 	"github.com/januscloud/januscloud/edge/rest"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
@@ -110,6 +111,9 @@ func newAdmin(o Options) (*Admin, error) {
 	if o.Origin == "" {
 		o.Origin = "*"
 	}
+	if stored, ok := o.Tokens.(*auth.Tokens); ok && stored == nil {
+		o.Tokens = nil
+	}
 	if o.Secret == "" {
 		return nil, fmt.Errorf("%w: a secret is needed", ErrOptions)
 	}
@@ -185,9 +189,6 @@ func (a *Admin) Stop(ctx context.Context) error {
 	a.work.Wait()
 	return errors.Join(errs...)
 }
-
-// Ready is nil: the API can always be asked.
-func (a *Admin) Ready() error { return nil }
 
 // live are the media servers whose Janus can be asked.
 func (a *Admin) live() []roster.Peer {

@@ -54,12 +54,20 @@ func (a *Admin) general(ctx context.Context, r *request) outcome {
 	return unhandled(r)
 }
 
-// info is the answer to an info request, as the Janus API of this edge gives it.
+// info is the answer to an info request, as the Janus API of this edge gives it, with what was set since.
 func (a *Admin) info(transaction []byte) []byte {
 	if a.opts.Info == nil {
 		return messages.Reply{Transaction: transaction}.AppendError(nil, errNoJanus())
 	}
-	return a.opts.Info(nil, transaction)
+	reply := a.opts.Info(nil, transaction)
+	if a.timeout.Load() == 0 && !a.refusing.Load() {
+		return reply
+	}
+	of := membersOf(reply).set("session-timeout", seconds(a.sessionTimeout()))
+	if a.refusing.Load() {
+		of = of.set("accepting-new-sessions", []byte("false"))
+	}
+	return of.object()
 }
 
 // status is get_status: what is set for sessions is the cluster's, the rest that of a Janus; it is set at all alike.
@@ -104,9 +112,6 @@ func (a *Admin) heed(s messages.Setting) {
 		a.refusing.Store(!fields.Accept)
 	}
 }
-
-// AcceptsNewSessions tells whether new sessions are wanted (accept_new_sessions).
-func (a *Admin) AcceptsNewSessions() bool { return !a.refusing.Load() }
 
 // setForSessions keeps a setting that session nodes heed, and tells them.
 func (a *Admin) setForSessions(ctx context.Context, r *request) outcome {

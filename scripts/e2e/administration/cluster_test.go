@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/januscloud/januscloud/edge"
 	"github.com/januscloud/januscloud/mediactl/janusapi"
 	"github.com/januscloud/januscloud/scripts/lab"
 )
@@ -98,6 +99,9 @@ func TestAcceptNewSessions(t *testing.T) {
 		t.Errorf("create: %s", r)
 	}
 	caller.must(m{"janus": "keepalive", "session_id": caller.session})
+	if r := k.ask(m{"janus": "info"}); string(r.Get("accepting-new-sessions")) != "false" {
+		t.Errorf("info: %s", r)
+	}
 	if r := k.ask(m{"janus": "accept_new_sessions", "accept": true}); r.Error != nil {
 		t.Fatal(r)
 	}
@@ -209,5 +213,56 @@ func TestSecretsAreNotLogged(t *testing.T) {
 		if strings.Contains(c.logged.String(), text) {
 			t.Errorf("%q was logged", text)
 		}
+	}
+}
+
+// Tokens that an administrator adds let clients in, and those that were removed do not.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, func(o *edge.Options) { o.TokenAuth = true })
+	c.media("media")
+	k := c.administrate(t)
+	client, err := lab.Dial(t.Context(), c.api)
+	check(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	caller := &call{Client: client, t: t}
+	create := m{"janus": "create", "token": "let-me-in"}
+	if r := caller.try(create); r.Error == nil || r.Error.Code != 403 {
+		t.Errorf("before: %s", r)
+	}
+	if r := k.ask(m{"janus": "add_token", "token": "let-me-in", "plugins": []string{echotest, "janus.plugin.nonesuch"}}); string(r.Get("data", "plugins")) != `["`+echotest+`"]` {
+		t.Errorf("add_token: %s", r)
+	}
+	session := caller.must(create).Number("data", "id")
+	attach := m{"janus": "attach", "session_id": session, "plugin": echotest, "token": "let-me-in"}
+	caller.must(attach)
+	if r := k.ask(m{"janus": "allow_token", "token": "let-me-in", "plugins": []string{"janus.plugin.videoroom"}}); r.Error != nil {
+		t.Errorf("allow_token: %s", r)
+	}
+	if r := k.ask(m{"janus": "disallow_token", "token": "let-me-in", "plugins": []string{echotest}}); string(r.Get("data", "plugins")) != `["janus.plugin.videoroom"]` {
+		t.Errorf("disallow_token: %s", r)
+	}
+	if r := caller.try(attach); r.Error == nil || r.Error.Code != 405 {
+		t.Errorf("attach without access: %s", r)
+	}
+	if r := k.ask(m{"janus": "list_tokens"}); string(r.Get("data", "tokens")) != `[{"token":"let-me-in","allowed_plugins":["janus.plugin.videoroom"]}]` {
+		t.Errorf("list_tokens: %s", r)
+	}
+	for verb, code := range map[string]int{"allow_token": 470, "remove_token": 490} {
+		if r := k.ask(m{"janus": verb, "token": "nobody's", "plugins": []string{echotest}}); r.Error == nil || r.Error.Code != code {
+			t.Errorf("%s: %s", verb, r)
+		}
+	}
+	if r := k.ask(m{"janus": "remove_token", "token": "let-me-in"}); r.Error != nil {
+		t.Errorf("remove_token: %s", r)
+	}
+	if r := caller.try(create); r.Error == nil || r.Error.Code != 403 {
+		t.Errorf("after: %s", r)
+	}
+	if r := k.ask(m{"janus": "get_status"}); string(r.Get("status", "token_auth")) != "true" {
+		t.Errorf("get_status: %s", r)
+	}
+	if strings.Contains(c.logged.String(), "let-me-in") {
+		t.Error("a token was logged")
 	}
 }

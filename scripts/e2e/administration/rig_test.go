@@ -95,7 +95,7 @@ func alone(t *testing.T) system {
 }
 
 // newCluster starts a session node and an edge with the Admin API.
-func newCluster(t *testing.T) *cluster {
+func newCluster(t *testing.T, changes ...func(*edge.Options)) *cluster {
 	t.Helper()
 	c := &cluster{t: t, logged: &memory{}}
 	c.log = slog.New(slog.NewTextHandler(c.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -111,15 +111,20 @@ func newCluster(t *testing.T) *cluster {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c.node("node")
-	e, err := edge.Start(ctx, edge.Options{
+	o := edge.Options{
 		Name: "edge", Bus: c.bus, Roster: c.roster, Wheel: c.wheel, Load: c.load, Log: c.log, WS: "127.0.0.1:0",
 		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second,
-	})
+	}
+	for _, change := range changes {
+		change(&o)
+	}
+	e, err := edge.Start(ctx, o)
 	check(t, err)
 	t.Cleanup(func() { _ = e.Stop(context.Background()) })
 	c.admin, err = admin.Start(ctx, admin.Options{
 		HTTP: "127.0.0.1:0", WS: "127.0.0.1:0", Secret: secret, Bus: c.bus, Roster: c.roster, Log: c.log,
 		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second, Info: e.AppendInfo,
+		TokenAuth: o.TokenAuth, Tokens: e.Tokens(),
 	})
 	check(t, err)
 	t.Cleanup(func() { _ = c.admin.Stop(context.Background()) })
