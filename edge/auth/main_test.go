@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -89,7 +90,7 @@ func (b *lockedBuffer) String() string {
 func connect(t testing.TB, nats string) *member {
 	t.Helper()
 	m := &member{log: new(lockedBuffer)}
-	m.bus = must[*bus.Bus](t)(bus.Connect(testContext(t), bus.Options{URLs: []string{nats}}))
+	m.bus = must[*bus.Bus](t)(bus.Connect(testContext(t), bus.Options{URLs: strings.Split(nats, ",")}))
 	t.Cleanup(m.bus.Close)
 	quiet := slog.New(slog.DiscardHandler)
 	m.roster = must[*roster.Roster](t)(roster.Start(testContext(t), roster.Options{Bus: m.bus, Log: quiet, Registry: prometheus.NewRegistry()}))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,8 +27,9 @@ const (
 	markerTTL = time.Minute
 	// retryPause is the time between two attempts to open or to watch the bucket.
 	retryPause = 500 * time.Millisecond
-	// lagCheck is how often an edge looks whether others are ahead of it. Its watch is broken when they are twice.
-	lagCheck = time.Second
+	// lagCheck is how often an edge looks how far the others are. Its watch is broken when it has not come there by the next time:
+	// NATS's own client notices after 10 s at the earliest.
+	lagCheck = 400 * time.Millisecond
 	// readTime bounds how long it may take to read the whole bucket, and stopTime how long to end a watch.
 	readTime = 30 * time.Second
 	stopTime = 2 * time.Second
@@ -49,6 +51,7 @@ type Tokens struct {
 	table   table
 	changed chan struct{}
 	again   chan struct{} // asks for a new watch
+	endings sync.WaitGroup
 }
 
 // Open makes the bucket, or finds it, and reads it. It blocks until that is done or ctx ends.
@@ -101,6 +104,7 @@ func (t *Tokens) Refresh() { signal(t.again) }
 
 // Run keeps the tokens up to date until ctx ends. While JetStream is away they stay as they are.
 func (t *Tokens) Run(ctx context.Context) {
+	defer t.endings.Wait()
 	for ctx.Err() == nil {
 		if err := t.follow(ctx, false); err != nil && ctx.Err() == nil {
 			t.opts.Log.Warn("stored tokens are not up to date", "error", err)
@@ -130,13 +134,13 @@ func (t *Tokens) follow(ctx context.Context, once bool) error {
 	if err != nil {
 		return err
 	}
-	defer end(w)
+	defer t.endings.Go(func() { end(w) }) // which takes seconds where a server died
 	if err := t.readAll(ctx, w, first); err != nil || once {
 		return err
 	}
 	lag := time.NewTicker(lagCheck)
 	defer lag.Stop()
-	behind := false
+	var due uint64 // what others had seen at the last check
 	for {
 		select {
 		case <-ctx.Done():
@@ -150,10 +154,10 @@ func (t *Tokens) follow(ctx context.Context, once bool) error {
 		case <-t.again:
 			return nil
 		case <-lag.C:
-			was := behind
-			if behind = t.isBehind(); behind && was {
+			if t.Revision() < due {
 				return errBehind
 			}
+			due = t.seenByOthers()
 		}
 	}
 }
@@ -225,14 +229,14 @@ func parseRecord(key string, value []byte) (*record, error) {
 	return &r, nil
 }
 
-// isBehind reports whether another edge has seen more of the bucket.
-func (t *Tokens) isBehind() bool {
+// seenByOthers is how far the bucket was seen by any edge that is heard.
+func (t *Tokens) seenByOthers() (revision uint64) {
 	for _, p := range t.opts.Roster.View().Edges() {
-		if seen := p.Beat.Edge.Tokens; !p.Silent && seen != nil && *seen > t.Revision() {
-			return true
+		if seen := p.Beat.Edge.Tokens; !p.Silent && seen != nil {
+			revision = max(revision, *seen)
 		}
 	}
-	return false
+	return revision
 }
 
 func (t *Tokens) valid(token []byte) bool { return t.table.valid(token) }

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/scripts/lab"
 )
@@ -235,8 +237,16 @@ func TestSilentEdge(t *testing.T) {
 
 // TestAtOnce has several edges change the same token at the same time: no change is lost.
 func TestAtOnce(t *testing.T) {
+	t.Run("one server", func(t *testing.T) { changeAtOnce(t, startNATS(t, t.TempDir(), 0).ClientURL(), 1) })
+	t.Run("three servers", func(t *testing.T) {
+		cluster := lab.NATS(t, 3)
+		cluster.WaitReady(t)
+		changeAtOnce(t, cluster.URL(), 3)
+	})
+}
+
+func changeAtOnce(t *testing.T, nats string, copies int) {
 	ctx := testContext(t)
-	nats := startNATS(t, t.TempDir(), 0).ClientURL()
 	edges := []*member{join(t, nats, "e1"), join(t, nats, "e2")}
 	meet(t, edges...)
 	var plugins []string
@@ -259,6 +269,8 @@ func TestAtOnce(t *testing.T) {
 	for _, p := range plugins {
 		expect(t, p, edges[0].allows([]byte("a"), p), true)
 	}
+	s := must[jetstream.Stream](t)(edges[0].js.Stream(ctx, stream))
+	expect(t, "copies", s.CachedInfo().Config.Replicas, copies)
 }
 
 // TestJetStreamAway is NATS that ends: tokens stay good, changes fail, and all goes on when it is back, even what was changed
@@ -305,6 +317,40 @@ func TestJetStreamAway(t *testing.T) {
 		return ""
 	})
 	expect(t, "valid afterwards", e1.valid([]byte("a")), true)
+}
+
+// TestLeaderDies kills the server that leads the bucket: tokens stay good, and changes go on.
+func TestLeaderDies(t *testing.T) {
+	ctx := testContext(t)
+	cluster := lab.NATS(t, 3)
+	cluster.WaitReady(t)
+	e1, e2 := join(t, cluster.URL(), "e1"), join(t, cluster.URL(), "e2")
+	meet(t, e1, e2)
+	must[[]string](t)(e1.Add(ctx, "a", nil))
+	s := must[jetstream.Stream](t)(e1.js.Stream(ctx, stream))
+	leader := s.CachedInfo().Cluster.Leader
+	for _, server := range cluster.Servers {
+		if server.Name == leader {
+			server.Kill()
+		}
+	}
+	expect(t, "valid meanwhile", e1.valid([]byte("a")) && e2.valid([]byte("a")), true)
+	lab.WaitFor(t, 2*patience, func() string {
+		if _, err := e2.Add(ctx, "b", nil); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	lab.WaitFor(t, patience, func() string {
+		if !e1.valid([]byte("b")) || !e2.valid([]byte("b")) {
+			return "a change is not in force"
+		}
+		return ""
+	})
+	if err := e1.Remove(ctx, "a"); err != nil {
+		t.Error(err)
+	}
+	expect(t, "removed at the other", e2.valid([]byte("a")), false)
 }
 
 // TestOpenWaits is an edge that starts before JetStream.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -20,13 +21,18 @@ import (
 )
 
 const (
-	// writeTime bounds how long a change may take to be written, and spreadTime how long the other edges are waited for then.
-	writeTime  = 5 * time.Second
+	// writeTime bounds how long a change may take to be written: longer than JetStream needs to elect a leader. One attempt may
+	// take tryTime: what was sent to a leader that died is not answered.
+	writeTime = 8 * time.Second
+	tryTime   = time.Second
+	// spreadTime bounds how long the other edges are waited for then.
 	spreadTime = 2 * time.Second
 	// spreadCheck is how often is looked whether they have it, and conflictPause how soon a change is tried again that met
 	// another one.
 	spreadCheck   = 5 * time.Millisecond
 	conflictPause = 20 * time.Millisecond
+	// watchTime is how long a change that was written may take to be seen here. When it takes longer the watch is broken.
+	watchTime = 250 * time.Millisecond
 )
 
 // Listed is a token and the plugins that it gives access to.
@@ -166,26 +172,41 @@ func (t *Tokens) change(ctx context.Context, token string, how func(*record) (*r
 	return t.plugins(next), nil
 }
 
+// write tries until a change is written, or it is clear that it cannot be.
 func (t *Tokens) write(ctx context.Context, token string, how func(*record) (*record, error)) (revision uint64, next *record, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
+	unsure := false // an attempt was not answered, and may have written next
 	for {
-		old, at, err := t.latest(ctx, token)
-		if err != nil {
-			return 0, nil, fmt.Errorf("tokens: %w", err)
+		attempt, done := context.WithTimeout(ctx, tryTime)
+		old, at, err := t.latest(attempt, token)
+		switch {
+		case err != nil:
+		case unsure && reflect.DeepEqual(old, next):
+			done()
+			return at, next, nil
+		default:
+			if next, err = how(old); err != nil {
+				done()
+				return 0, nil, err
+			}
+			revision, err = t.put(attempt, token, at, next)
+			unsure = unsure || errors.Is(err, context.DeadlineExceeded)
 		}
-		if next, err = how(old); err != nil {
-			return 0, nil, err
-		}
-		revision, err = t.put(ctx, token, at, next)
-		var api *jetstream.APIError
+		done()
 		switch {
 		case err == nil:
 			return revision, next, nil
-		case !errors.As(err, &api) || !conflicts(api.ErrorCode) || !pause(ctx, conflictPause):
+		case !t.passes(err) || !pause(ctx, conflictPause):
 			return 0, nil, fmt.Errorf("tokens: %w", err)
 		}
 	}
+}
+
+// passes reports whether another attempt may succeed: leaders are elected within seconds, but NATS itself may be gone.
+func (t *Tokens) passes(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && conflicts(api.ErrorCode) || t.opts.Bus.Connected()
 }
 
 // conflicts reports whether JetStream refused a write because somebody else's came first. It has two codes for that.
@@ -242,6 +263,12 @@ func (t *Tokens) put(ctx context.Context, token string, at uint64, r *record) (r
 func (t *Tokens) spread(ctx context.Context, revision uint64) {
 	ctx, cancel := context.WithTimeout(ctx, spreadTime)
 	defer cancel()
+	late := time.AfterFunc(watchTime, func() {
+		if t.Revision() < revision {
+			t.Refresh()
+		}
+	})
+	defer late.Stop()
 	for {
 		missing := t.missing(revision)
 		if missing == nil {
