@@ -353,8 +353,8 @@ func TestLeaderDies(t *testing.T) {
 	expect(t, "removed at the other", e2.valid([]byte("a")), false)
 }
 
-// TestOpenWaits is an edge that starts before JetStream.
-func TestOpenWaits(t *testing.T) {
+// TestOpenEnds is an edge that is told to stop while it waits for the tokens.
+func TestOpenEnds(t *testing.T) {
 	nats := startNATS(t, t.TempDir(), 0)
 	e := join(t, nats.ClientURL(), "e1")
 	ctx, cancel := context.WithCancel(context.Background())
