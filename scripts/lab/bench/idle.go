@@ -97,6 +97,11 @@ func (b *bench) levels(ctx context.Context, s side, busy *map[string]float64) (l
 			return nil, err
 		}
 	}
+	if b.Profile {
+		if err := b.saveHeaps(ctx, s); err != nil {
+			return nil, err
+		}
+	}
 	if b.Handles {
 		if err := idle.Handles(ctx); err != nil {
 			return nil, err

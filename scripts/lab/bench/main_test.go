@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	found := savedResult(t, o.Out, len(modes))
+	found := savedResult(t, o.Out, len(modes)+1)
 	if len(found.Layouts) != 1 || len(found.Layouts[0].Comparisons) != 2*len(modes) {
 		t.Fatalf("%d layouts", len(found.Layouts))
 	}

@@ -26,7 +26,7 @@ type options struct {
 	Handles  bool          `json:"handles" name:"handles" help:"Then attach a handle to each idle session, too."`
 	Loops    int           `json:"event_loops" name:"event-loops" default:"2" help:"event_loops of Janus; 0 gives each handle a thread, as Debian does."`
 	Procs    int           `json:"procs" name:"procs" default:"0" help:"GOMAXPROCS of each process of ours and of NATS; 0 leaves it to Go, which takes all processors for each."`
-	Profile  bool          `json:"profile" name:"profile" help:"Save CPU profiles of our processes, of one more turn per mode with the most clients."`
+	Profile  bool          `json:"profile" name:"profile" help:"Save CPU profiles of our processes, of one more turn per mode with the most clients, and heap profiles with all the idle sessions."`
 	Out      string        `json:"out" name:"out" default:"bench-results" type:"path" placeholder:"FOLDER" help:"Where the results go."`
 }
 

@@ -81,6 +81,23 @@ func parseLive(text string) (int64, error) {
 	return sum, nil
 }
 
+// saveHeaps saves what the heaps of our processes hold now.
+func (b *bench) saveHeaps(ctx context.Context, s side) error {
+	for _, p := range s.processes {
+		if p.health == "" {
+			continue
+		}
+		data, err := p.get(ctx, "/debug/pprof/heap?gc=1", settleTime)
+		if err != nil {
+			return err
+		}
+		if err := b.out.write(fmt.Sprintf("-%s-idle-%s.pprof", b.layout, p.name), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // profile runs one more turn of the cluster and saves CPU profiles of our processes meanwhile. The turn itself is not counted:
 // profiling costs.
 func (b *bench) profile(ctx context.Context, mode drive.Mode, clients int) (err error) {

@@ -120,8 +120,21 @@ func closeLoad(ctx context.Context, load *drive.Load) error {
 	return load.Close(ctx)
 }
 
-// turn measures one side once.
-func (b *bench) turn(ctx context.Context, s side, load *drive.Load) (figures, error) {
+// tries is how often a turn is repeated in which the machine did not get to anything.
+const tries = 3
+
+// turn measures one side.
+func (b *bench) turn(ctx context.Context, s side, load *drive.Load) (f figures, err error) {
+	for range tries {
+		if f, err = b.tryTurn(ctx, s, load); !errors.Is(err, drive.ErrNothing) {
+			break
+		}
+		b.say("%s: %v, trying again", b.layout, err)
+	}
+	return f, err
+}
+
+func (b *bench) tryTurn(ctx context.Context, s side, load *drive.Load) (figures, error) {
 	var before, after map[string]time.Duration
 	var errBefore, errAfter error
 	run, err := load.Run(ctx, drive.Window{

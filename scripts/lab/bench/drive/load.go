@@ -104,6 +104,10 @@ type Run struct {
 	Latency *hdrhistogram.Histogram
 }
 
+// ErrNothing says that no round ended in the window, though each was answered in the end: the machine was busy with something
+// else. The Load can be run again.
+var ErrNothing = errors.New("drive: no round ended in the window")
+
 // Rounds is how many rounds ended in the window.
 func (r Run) Rounds() int64 { return r.Latency.TotalCount() }
 
@@ -137,10 +141,10 @@ func (l *Load) Run(ctx context.Context, w Window) (Run, error) {
 	if l.options.Mode == CreateAttach && err == nil {
 		err = l.crowd.destroyMade(ctx)
 	}
-	if err == nil && run.Rounds() == 0 {
-		err = fmt.Errorf("drive: no round of %s ended in %v", l.options.Mode, elapsed)
-	}
 	l.broken = l.broken || err != nil
+	if err == nil && run.Rounds() == 0 {
+		err = fmt.Errorf("%w: %s, %v", ErrNothing, l.options.Mode, elapsed)
+	}
 	return run, err
 }
 
