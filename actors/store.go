@@ -127,7 +127,9 @@ func readStored(m *bus.Msg) stored {
 		return stored{down: true}
 	}
 	if ack.Error != nil {
-		conflict := ack.Error.ErrCode == int(jetstream.JSErrCodeStreamWrongLastSequence)
+		// The leader of a replicated stream has a code of its own for what it finds out before the others vote.
+		conflict := ack.Error.ErrCode == int(jetstream.JSErrCodeStreamWrongLastSequence) ||
+			ack.Error.ErrCode == int(jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 		return stored{conflict: conflict, down: !conflict}
 	}
 	return stored{revision: ack.Seq}
