@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -358,4 +359,77 @@ func playTimeoutUnheard(p *httpPlayer) {
 	<-time.After(10 * time.Second) // Janus may take four seconds more than its time-out
 	p.say("poll", p.poll(""))
 	p.say("request", p.verb("keepalive"))
+}
+
+// TestKillWhilePolled kills a session node, then an edge, while clients poll: the polls that wait get what comes afterwards from
+// the next node, and those that died with their edge get nothing that another one could have.
+func TestKillWhilePolled(t *testing.T) {
+	const clients = 30
+	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 1, janus: 1})
+	players := make([]*httpPlayer, clients)
+	for i := range players {
+		transport := &http.Transport{}
+		t.Cleanup(transport.CloseIdleConnections)
+		players[i] = &httpPlayer{
+			t: t, ctx: within(t, time.Minute), http: []string{c.edges[i%2].Ready.HTTP}, client: &http.Client{Transport: transport},
+		}
+		players[i].begin()
+		players[i].message("first")
+		players[i].poll("")
+	}
+	polls := make([]<-chan string, clients)
+	for i, p := range players {
+		polls[i] = p.polling("?maxev=3")
+	}
+	waiting := func(e *lab.RoleProcess) {
+		t.Helper()
+		lab.WaitFor(t, 10*time.Second, func() string {
+			return mismatch(e, map[string]float64{"januscloud_edge_pending_polls": clients / 2})
+		})
+	}
+	waiting(c.edges[0])
+	waiting(c.edges[1])
+
+	victim, successor := c.nodes[0], c.addNode(t)
+	victim.Kill()
+	for i, p := range players {
+		p.message("second")
+		if got := <-polls[i]; !strings.Contains(got, `[{"janus":"event"`) || !strings.Contains(got, `"second"`) {
+			t.Errorf("client %d: the poll got %s", i, got)
+		}
+	}
+
+	lost := players[1]
+	dead := make(chan error, 1)
+	go func() { _, err := lost.exchange("GET", "/"+lost.session, ""); dead <- err }()
+	lab.WaitFor(t, 10*time.Second, func() string {
+		return mismatch(c.edges[1], map[string]float64{"januscloud_edge_pending_polls": 1})
+	})
+	c.edges[1].Kill()
+	if err := <-dead; err == nil {
+		t.Error("the poll of an edge that was killed was answered")
+	}
+	lab.WaitFor(t, 10*time.Second, func() string { return edgeHeard(successor) })
+	lost.http = []string{c.edges[0].Ready.HTTP}
+	lost.message("third")
+	if got := lost.poll(""); !strings.Contains(got, `"third"`) {
+		t.Errorf("the poll at another edge got %s", got)
+	}
+}
+
+// edgeHeard tells why a role has not found an edge to be silent; "" when it has.
+func edgeHeard(r *lab.RoleProcess) string {
+	answer, err := http.Get(r.Ready.Fields["health"] + "/metrics")
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err == nil && !strings.Contains(string(text), `januscloud_roster_members{heard="no",role="edge"} 1`) {
+		err = errors.New("all edges are heard")
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
 }
