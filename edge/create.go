@@ -85,14 +85,19 @@ func (ch *chooser) draw() uint64 {
 func (ch *chooser) nodes(now time.Time) []node {
 	owned := *ch.owned.Load()
 	var nodes []node
+	peers := ch.view().Nodes()
+	loads := machineLoads(peers)
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	for _, p := range ch.view().Nodes() {
+	for _, p := range peers {
 		partitions := owned[p.Beat.Member]
 		if !p.Takes() || len(partitions) == 0 {
 			continue
 		}
 		n := node{member: p.Beat.Member, load: p.Beat.Load, sessions: p.Beat.Session.Sessions, partitions: partitions}
+		if load, known := loads[p.Beat.Host]; known {
+			n.load = load
+		}
 		if t := ch.given[n.member]; t != nil {
 			recent := t.sum(now)
 			n.load += float64(recent) * createLoad
@@ -101,6 +106,22 @@ func (ch *chooser) nodes(now time.Time) []node {
 		nodes = append(nodes, n)
 	}
 	return nodes
+}
+
+// machineLoads is the load of each machine that nodes name. Nodes on one machine measure the same load, but smooth it from their
+// start on: for seconds after it one of them can look busy, and all new sessions would go to the others.
+func machineLoads(peers []roster.Peer) map[string]float64 {
+	loads, count := make(map[string]float64), make(map[string]float64)
+	for _, p := range peers {
+		if !p.Silent && p.Beat.Host != "" {
+			loads[p.Beat.Host] += p.Beat.Load
+			count[p.Beat.Host]++
+		}
+	}
+	for host := range loads {
+		loads[host] /= count[host]
+	}
+	return loads
 }
 
 func (ch *chooser) give(m messages.Member, now time.Time) {

@@ -32,6 +32,19 @@ func TestLighterOfTwo(t *testing.T) {
 	}
 }
 
+// TestMachineLoads: the nodes of one machine look equally busy, whatever each has measured so far.
+func TestMachineLoads(t *testing.T) {
+	peer := func(host string, load float64, silent bool) roster.Peer {
+		return roster.Peer{Beat: messages.Beat{Host: host, Load: load}, Silent: silent}
+	}
+	loads := machineLoads([]roster.Peer{
+		peer("one", 0.25, false), peer("one", 0.75, false), peer("two", 0.1, false), peer("two", 0.9, true), peer("", 0.3, false),
+	})
+	if len(loads) != 2 || loads["one"] != 0.5 || loads["two"] != 0.1 {
+		t.Errorf("loads %v", loads)
+	}
+}
+
 // TestTally counts what was given until heartbeats tell of it.
 func TestTally(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
