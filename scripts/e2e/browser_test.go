@@ -117,14 +117,22 @@ const (
 )
 
 // TestEchoTestPage opens the stock echo test page of a cluster in one process: it must show its own pictures, sent through a Janus
-// and back, and get back what it writes to its data channel.
+// and back, and get back what it writes to its data channel. It does so over either transport.
 func TestEchoTestPage(t *testing.T) {
+	for n, transport := range []string{"WebSocket", "HTTP"} {
+		t.Run(transport, func(t *testing.T) { echoTestPage(t, n) })
+	}
+}
+
+// echoTestPage uses the n-th of the servers that the page knows.
+func echoTestPage(t *testing.T, n int) {
 	dev := lab.Role(t, "dev", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--demo", "127.0.0.1:0", "--nats-listen", "off", "--health", "127.0.0.1:0")
 	b := startBrowser(t)
 	b.do(t, "open the page",
 		chromedp.Navigate(dev.Ready.Fields["demo"]+"echotest.html"),
 		chromedp.WaitReady("#start"),
 		until(`typeof Janus !== "undefined" && Janus.initDone`),
+		until(fmt.Sprintf(`(server = server[%d]) !== undefined`, n)),
 		chromedp.Click("#start"),
 	)
 	first := b.waitAbove(t, "pictures shown", shown, 0)
@@ -138,6 +146,9 @@ func TestEchoTestPage(t *testing.T) {
 		chromedp.SendKeys("#datasend", "is anybody there?"+kb.Enter),
 		until(`document.querySelector("#datarecv").value === "Janus EchoTest here! You wrote: is anybody there?"`),
 	)
+	if all, err := metrics(dev); err != nil || all["januscloud_edge_http_answers_total"] > 0 != (n == 1) {
+		t.Errorf("the page used another transport: %v answers over HTTP, %v", all["januscloud_edge_http_answers_total"], err)
+	}
 	if sessions := metric(t, dev, "januscloud_session_sessions"); sessions != 1 {
 		t.Errorf("the cluster has %v sessions, want that of the page", sessions)
 	}
