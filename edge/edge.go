@@ -187,7 +187,7 @@ func (e *Edge) beat() messages.Beat {
 	b := messages.Beat{
 		Role: messages.RoleEdge, Member: e.member, State: messages.StateReady,
 		Host: e.host, Region: e.opts.Region, Load: e.opts.Load.Value(),
-		Edge: &messages.EdgeBeat{Connections: e.connections.count()},
+		Edge: &messages.EdgeBeat{Connections: e.connections.count() + int(e.polls.Load())},
 	}
 	if e.stopping.Load() {
 		b.State = messages.StateDraining

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -71,7 +72,7 @@ func (h *httpTransport) report() {
 		return
 	}
 	if fault != any(http.ErrAbortHandler) {
-		h.edge.log.Error("request failed", "transport", h.name, "panic", fmt.Sprint(fault))
+		h.edge.log.Error("request failed", "transport", h.name, "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
 	}
 	panic(http.ErrAbortHandler)
 }
