@@ -126,6 +126,35 @@ func (p *Process) Stop() {
 func (p *Process) Freeze() {
 	p.tb.Helper()
 	p.Signal(syscall.SIGSTOP)
+	WaitFor(p.tb, freezeTime, func() string {
+		if p.Running() && !stopped(p.PID()) {
+			return "some thread still runs"
+		}
+		return ""
+	})
+}
+
+// freezeTime bounds how long a process takes to stop: its threads stop one by one, each when it next leaves the kernel.
+const freezeTime = 5 * time.Second
+
+// stopped reports whether all threads of a process are stopped (state T in proc_pid_stat(5)).
+func stopped(pid int) bool {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return false
+	}
+	for _, file := range files {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread ended
+		}
+		// The name, in parentheses, may hold anything; the state follows it.
+		_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+		if !strings.HasPrefix(rest, "T") {
+			return false
+		}
+	}
+	return true
 }
 
 // Thaw lets a frozen process run again.
