@@ -16,6 +16,8 @@ const (
 	pollWait = 30 * time.Second
 	// maxPolls bounds the long polls that wait on one session; further ones are answered at once.
 	maxPolls = 32
+	// maxPolled is how many answered polls are remembered, to answer their repeats; a client has seldom more than one.
+	maxPolled = 4
 )
 
 // poll is a long poll that waits for events.
@@ -25,6 +27,13 @@ type poll struct {
 	timer    wheel.Timer
 }
 
+// polled is a poll that was answered. The answer may have been lost on its way: a repeat must get it again, and not what
+// came after it.
+type polled struct {
+	identity string
+	body     []byte
+}
+
 // pollDue tells a session that a poll has waited long enough.
 type pollDue struct{ poll *poll }
 
@@ -32,14 +41,14 @@ type pollDue struct{ poll *poll }
 // error that its edge turns into a 404; but it has shown that it lives.
 func (s *session) onPoll(in *inbound) {
 	identity, repeat := messages.CutRepeat(in.msg.Reply)
+	if repeat && s.pollAgain(identity) {
+		return // it has shown before that it lives
+	}
 	if s.ending == nil {
 		s.active = in.now
 	}
 	if s.ending != nil || !s.transport.Polling {
 		s.deliver(identity, messages.Reply{Session: s.id}.AppendError(nil, messages.ErrSessionNotFound(s.id)))
-		return
-	}
-	if repeat && slices.ContainsFunc(s.polls, func(p *poll) bool { return p.identity == identity }) {
 		return
 	}
 	limit, _ := strconv.Atoi(in.subject.Arg)
@@ -50,6 +59,21 @@ func (s *session) onPoll(in *inbound) {
 	}
 	s.polls = append(s.polls, p)
 	s.node.Wheel.Arm(&p.timer, pollWait, func() { s.node.tell(s.self, pollDue{p}) })
+}
+
+// pollAgain deals with the repeat of a poll that is known: one that waits goes on waiting, one that was answered gets the
+// same answer.
+func (s *session) pollAgain(identity string) bool {
+	if slices.ContainsFunc(s.polls, func(p *poll) bool { return p.identity == identity }) {
+		return true
+	}
+	for _, p := range s.polled {
+		if p.identity == identity {
+			s.deliver(identity, p.body)
+			return true
+		}
+	}
+	return false
 }
 
 // wakePolls answers all polls that wait: one gets what there is, the others are told to come again, as Janus does.
@@ -84,6 +108,10 @@ func (s *session) answerPoll(p *poll) {
 		body = append(body, ']')
 	}
 	s.deliver(p.identity, body)
+	if len(s.polled) == maxPolled {
+		s.polled = slices.Delete(s.polled, 0, 1)
+	}
+	s.polled = append(s.polled, polled{p.identity, body})
 }
 
 func (s *session) onPollDue(due pollDue) {

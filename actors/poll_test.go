@@ -179,3 +179,32 @@ func TestPollDue(t *testing.T) {
 		t.Errorf("%d polls wait, %d answers", len(s.polls), s.seq)
 	}
 }
+
+// A repeat of a poll is no sign of life and no second poll: one that waits goes on, one that was answered gets that again.
+func TestPollRepeats(t *testing.T) {
+	media, edge, _ := pollCluster(t)
+	id, h := createPolling(t, edge)
+	identity := edge.poll(id, 1)
+	again := func() {
+		t.Helper()
+		subject := messages.SessionSubject{Partition: messages.PartitionOf(id), Session: id, Kind: messages.SessionPoll, Arg: "1"}
+		if err := edge.p.bus.Publish(subject.String(), identity+".r", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again()
+	edge.attach(id) // answered behind the polls, which so have arrived
+	media.say(t, id, h, "webrtcup")
+	if got := edge.polled(identity); verb(t, got) != "webrtcup" {
+		t.Fatalf("the poll got %s", got)
+	}
+	media.say(t, id, h, "media")
+	edge.attach(id)
+	again()
+	if got := edge.polled(identity); verb(t, got) != "webrtcup" {
+		t.Errorf("its repeat got %s", got)
+	}
+	if got := edge.polled(edge.poll(id, 1)); verb(t, got) != "media" {
+		t.Errorf("the next poll got %s", got)
+	}
+}

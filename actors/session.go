@@ -43,8 +43,9 @@ type session struct {
 	timeout   *int32             // seconds, set by an administrator; nil: that of the cluster
 	kept      [][]byte           // events that wait for a poll, or for a transport
 	keptBytes int
-	polls     []*poll // wait for an event
-	debt      *debt   // answers that are owed; nil: none
+	polls     []*poll  // wait for an event
+	polled    []polled // were answered last
+	debt      *debt    // answers that are owed; nil: none
 	timer     wheel.Timer
 	record    record
 	lastOp    uint64
