@@ -137,7 +137,8 @@ func (p *Process) Freeze() {
 // freezeTime bounds how long a process takes to stop: its threads stop one by one, each when it next leaves the kernel.
 const freezeTime = 5 * time.Second
 
-// stopped reports whether all threads of a process are stopped (state T in proc_pid_stat(5)).
+// stopped reports whether no thread of a process runs or can be woken any more (states in proc_pid_stat(5)): all are
+// stopped, or wait in the kernel for a child that was stopped with them.
 func stopped(pid int) bool {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	if err != nil {
@@ -150,7 +151,7 @@ func stopped(pid int) bool {
 		}
 		// The name, in parentheses, may hold anything; the state follows it.
 		_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
-		if !strings.HasPrefix(rest, "T") {
+		if strings.HasPrefix(rest, "R") || strings.HasPrefix(rest, "S") {
 			return false
 		}
 	}
