@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,9 +57,12 @@ func run(ctx context.Context, tb lab.TB, o options) error {
 	for _, layout := range o.Layout {
 		l, err := measure(ctx, o, layout, out)
 		if err != nil {
-			return fmt.Errorf("layout %s: %w", layout, err)
+			r.Failure = fmt.Sprintf("layout %s: %v", layout, err)
 		}
-		r.Layouts = append(r.Layouts, l)
+		r.Layouts = append(r.Layouts, l) // what there is of it
+		if err != nil {
+			break
+		}
 	}
 	r.Seconds = time.Since(r.Started).Seconds()
 	r.Machine.LoadAfter = proc.Load()
@@ -66,7 +70,13 @@ func run(ctx context.Context, tb lab.TB, o options) error {
 	if _, err := io.WriteString(os.Stdout, text); err != nil {
 		return err
 	}
-	return out.save(r, text)
+	if err := out.save(r, text); err != nil {
+		return err
+	}
+	if r.Failure != "" {
+		return errors.New(r.Failure)
+	}
+	return nil
 }
 
 // measure starts a Janus and a cluster of one layout around it, measures both, and stops them.

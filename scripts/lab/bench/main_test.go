@@ -83,6 +83,16 @@ func savedResult(t *testing.T, folder string, profiles int) (r result) {
 	return r
 }
 
+// TestFailure: a run that fails is told as far as it came.
+func TestFailure(t *testing.T) {
+	r := sample()
+	r.Failure = "layout dev: wrong answer"
+	r.Layouts = append(r.Layouts, layoutResult{Layout: "dev"})
+	if text := r.text(); !strings.Contains(text, "Layout node") || strings.Contains(text, "Layout dev") || !strings.Contains(text, "FAILED, and not complete: layout dev: wrong answer") {
+		t.Error(text)
+	}
+}
+
 // TestStopped: a run that is told to end does so with a reason.
 func TestStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

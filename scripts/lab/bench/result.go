@@ -17,6 +17,8 @@ type result struct {
 	Machine machine        `json:"machine"`
 	Options options        `json:"options"`
 	Layouts []layoutResult `json:"layouts"`
+	// Failure is why the run ended early; "" when it did not.
+	Failure string `json:"failure,omitempty"`
 }
 
 // layoutResult is what was found about one layout.

@@ -24,7 +24,9 @@ func (r result) text() string {
 	}
 	b.WriteByte('\n')
 	for _, l := range r.Layouts {
-		fmt.Fprintf(&b, "\nLayout %s: CPU in µs per round of the mode\n\n%s", l.Layout, l.speed())
+		if len(l.Comparisons) > 0 {
+			fmt.Fprintf(&b, "\nLayout %s: CPU in µs per round of the mode\n\n%s", l.Layout, l.speed())
+		}
 		if l.Idle != nil {
 			fmt.Fprintf(&b, "\n%s", l.Idle.text())
 		}
@@ -32,18 +34,18 @@ func (r result) text() string {
 			fmt.Fprintf(&b, "\nPromises (DESIGN.md, 6)\n\n%s", kept)
 		}
 	}
+	if r.Failure != "" {
+		fmt.Fprintf(&b, "\nFAILED, and not complete: %s\n", r.Failure)
+	}
 	return b.String()
 }
 
 // speed is the table of rates, times and costs.
 func (l layoutResult) speed() string {
 	t := table.Table{Left: 3}
-	var ours []string
-	if len(l.Comparisons) > 0 {
-		ours = slices.DeleteFunc(sortedKeys(l.Comparisons[0].Cluster.Median.CPU), func(name string) bool {
-			return name == janusName || name == clientName
-		})
-	}
+	ours := slices.DeleteFunc(sortedKeys(l.Comparisons[0].Cluster.Median.CPU), func(name string) bool {
+		return name == janusName || name == clientName
+	})
 	parts := ours
 	if len(ours) == 1 {
 		parts = nil // it is the sum

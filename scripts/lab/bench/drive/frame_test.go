@@ -67,12 +67,26 @@ func TestCutFrame(t *testing.T) {
 
 func TestCutFrameRefuses(t *testing.T) {
 	for name, b := range map[string][]byte{
-		"fragment": {0x01, 1, 'a'}, "binary": {0x82, 1, 'a'}, "close": {0x88, 0}, "ping": {0x89, 0},
+		"fragment": {0x01, 1, 'a'}, "binary": {0x82, 1, 'a'}, "ping": {0x89, 0},
 		"masked": {0x81, 0x81, 0, 0, 0, 0, 'a'}, "reserved bit": {0xc1, 1, 'a'}, "too large": {0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0},
 	} {
 		if _, _, _, err := cutFrame(b); !errors.Is(err, errFraming) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestCutClose: who is hung up on is told why.
+func TestCutClose(t *testing.T) {
+	b, err := ws.CompileFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusGoingAway, "edge is stopping")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := cutFrame(b); !errors.Is(err, errClosed) || !strings.Contains(err.Error(), `1001 "edge is stopping"`) {
+		t.Error(err)
+	}
+	if _, _, _, err := cutFrame([]byte{0x88, 0}); !errors.Is(err, errClosed) {
+		t.Error(err)
 	}
 }
 

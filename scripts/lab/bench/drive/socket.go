@@ -27,6 +27,7 @@ const (
 var (
 	errPatience = errors.New("drive: the server does not answer")
 	errFraming  = errors.New("drive: broken framing")
+	errClosed   = errors.New("drive: closed by the server")
 )
 
 // socket is a WebSocket on a raw, non-blocking descriptor.
@@ -165,6 +166,10 @@ func cutFrame(b []byte) (text, rest []byte, whole bool, err error) {
 		length = int(binary.BigEndian.Uint16(b[2:]))
 	case 127:
 		length = readBuffer // refused below
+	}
+	if b[0] == fin|byte(ws.OpClose) && len(b) >= header+length {
+		code, reason := ws.ParseCloseFrameData(b[header : header+length])
+		return nil, nil, false, fmt.Errorf("%w: %d %q", errClosed, code, reason)
 	}
 	if b[0] != fin|byte(ws.OpText) || b[1] >= 0x80 || header+length > readBuffer {
 		return nil, nil, false, fmt.Errorf("%w: frame begins with %#x", errFraming, b[:header])
