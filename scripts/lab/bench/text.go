@@ -28,7 +28,7 @@ func (r result) text() string {
 			fmt.Fprintf(&b, "\nLayout %s: CPU in µs per round of the mode\n\n%s", l.Layout, l.speed())
 		}
 		if l.Idle != nil {
-			fmt.Fprintf(&b, "\n%s", l.Idle.text())
+			fmt.Fprintf(&b, "\nLayout %s: memory with %d idle clients\n\n%s", l.Layout, l.Idle.Clients, l.Idle.text())
 		}
 		if kept := l.promises(); kept != "" {
 			fmt.Fprintf(&b, "\nPromises (DESIGN.md, 6)\n\n%s", kept)
@@ -105,7 +105,7 @@ func (r idleResult) text() string {
 		b, ok := r.Busy[name]
 		return 100 * b, ok
 	})...)...)
-	return fmt.Sprintf("Memory with %d idle clients\n\n%s", r.Clients, t.String())
+	return t.String()
 }
 
 func cells(names []string, get func(string) (float64, bool)) []string {
