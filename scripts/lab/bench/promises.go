@@ -67,15 +67,17 @@ func (l layoutResult) find(which func(comparison) bool) (comparison, bool) {
 	return slices.MaxFunc(found, func(a, b comparison) int { return a.Clients - b.Clients }), true
 }
 
-// promised are the bytes of our own processes, without NATS, per client and per session.
+// promised are the bytes per client, of the process that clients connect to, and per session, of all of ours but NATS.
 func (r idleResult) promised() (client, session float64) {
 	for name := range r.Cluster[0].Memory {
 		if name == janusName || name == natsName {
 			continue
 		}
-		c, _ := r.each(r.Cluster, 1, name)
-		s, _ := r.each(r.Cluster, 2, name)
-		client, session = client+c, session+s
+		if name == "edge" || name == "dev" {
+			client, _ = r.each(r.Cluster, 1, name)
+		}
+		more, _ := r.each(r.Cluster, 2, name)
+		session += more
 	}
 	return client, session
 }
