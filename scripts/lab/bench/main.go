@@ -89,6 +89,7 @@ func measure(ctx context.Context, o options, layout string, out *output) (l layo
 		b.cluster = startCluster(tb, layout, janus)
 		tb.Logf("%s: the cluster serves", layout)
 		if err := b.all(ctx, &l); err != nil {
+			b.saveFailure(ctx)
 			tb.Fatalf("%v", err)
 		}
 	})

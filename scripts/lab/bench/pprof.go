@@ -81,6 +81,23 @@ func parseLive(text string) (int64, error) {
 	return sum, nil
 }
 
+// saveFailure saves what our processes tell of themselves after a failure: metrics, and what each goroutine does. What cannot
+// be had is left out.
+func (b *bench) saveFailure(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	for _, p := range b.cluster.processes {
+		if p.health == "" {
+			continue
+		}
+		for what, path := range map[string]string{"metrics": "/metrics", "goroutines": "/debug/pprof/goroutine?debug=2"} {
+			if data, err := p.get(ctx, path, settleTime); err == nil {
+				_ = b.out.write(fmt.Sprintf("-%s-failure-%s.%s", b.layout, p.name, what), data)
+			}
+		}
+	}
+}
+
 // saveHeaps saves what the heaps of our processes hold now.
 func (b *bench) saveHeaps(ctx context.Context, s side) error {
 	for _, p := range s.processes {

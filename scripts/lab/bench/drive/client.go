@@ -96,7 +96,10 @@ func (c *client) exchange(s step, buf []byte, m *janusjson.Message, patience tim
 	}
 	for deadline := time.Now().Add(patience); ; {
 		if err := c.wait(unix.POLLIN, time.Until(deadline)); err != nil {
-			return fmt.Errorf("%w (%s)", err, c.out[headerRoom:])
+			if errors.Is(err, errPatience) {
+				err = c.unanswered(patience)
+			}
+			return err
 		}
 		received, err := c.read(buf)
 		if err != nil {
@@ -107,6 +110,11 @@ func (c *client) exchange(s step, buf []byte, m *janusjson.Message, patience tim
 			return err
 		}
 	}
+}
+
+// unanswered tells what is missing of the answers to the last request.
+func (c *client) unanswered(patience time.Duration) error {
+	return fmt.Errorf("%w for %v: no %v to %s", errPatience, patience, c.waiting, c.out[headerRoom:])
 }
 
 // takeAll takes every whole message of what was received and keeps the rest. done: the request is answered; more than its

@@ -5,6 +5,8 @@ package drive
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/januscloud/januscloud/messages/janusjson"
 )
@@ -39,6 +41,18 @@ const (
 	pong
 	event
 )
+
+// String names them, for errors.
+func (a answers) String() string {
+	var names []string
+	for bit, name := range map[answers]string{ack: "ack", success: "success", pong: "pong", event: "event"} {
+		if a&bit != 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, " and ")
+}
 
 // answerOf is which answer a verb is; none for any other message.
 func answerOf(verb janusjson.Verb) answers {

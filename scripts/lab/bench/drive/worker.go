@@ -130,7 +130,7 @@ func (w *worker) serve(c *client) error {
 func (w *worker) overdue(now time.Time) error {
 	for _, c := range w.clients {
 		if c.waiting != 0 && now.Sub(c.sent) > w.load.crowd.patience {
-			return fmt.Errorf("%w for %v (%s)", errPatience, w.load.crowd.patience, c.out[headerRoom:])
+			return c.unanswered(w.load.crowd.patience)
 		}
 	}
 	return nil
