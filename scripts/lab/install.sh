@@ -70,16 +70,16 @@
 		install || fail "apt-get could not install $wanted"
 	fi
 
-	case " $wanted" in
-	*" janus "*)
-		# The package enables its service for the next boot.
+	# Packages enable their services for the next boot.
+	disable() {
 		if command -v systemctl >/dev/null; then
-			$as_root systemctl disable janus.service >/dev/null 2>&1 || fail "could not disable Debian's janus.service"
+			$as_root systemctl disable "$1.service" >/dev/null 2>&1 || fail "could not disable Debian's $1.service"
 		elif command -v update-rc.d >/dev/null; then
-			$as_root update-rc.d janus disable >/dev/null 2>&1 || fail "could not disable Debian's janus service"
+			$as_root update-rc.d "$1" disable >/dev/null 2>&1 || fail "could not disable Debian's $1 service"
 		fi
-		;;
-	esac
+	}
+	case " $wanted" in *" janus "*) disable janus ;; esac
+	case " $wanted" in *" nginx-light "*) disable nginx ;; esac
 
 	wanted=$(missing "$@")
 	[ "$wanted" = "" ] || fail "still missing: $wanted"

@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -62,6 +63,26 @@ func FromFolder(tb TB, root string) func(*janusproc.Config) {
 		c.Command = []string{loader, "--library-path", filepath.Dir(folder) + ":" + folder, binary}
 		c.LibFolder = folder
 	}
+}
+
+// forkyVariable names, in the environment, the folder that Forky takes its Janus from, instead of .cache/forky of the module.
+const forkyVariable = "LAB_FORKY"
+
+// Forky is a change for Janus that runs the one of Debian 14, which scripts/lab/forky.sh unpacks.
+func Forky(tb TB) func(*janusproc.Config) {
+	tb.Helper()
+	folder := os.Getenv(forkyVariable)
+	if folder == "" {
+		root, err := moduleRoot()
+		if err != nil {
+			tb.Fatalf("Janus: %v", err)
+		}
+		folder = filepath.Join(root, ".cache", "forky")
+	}
+	if _, err := os.Stat(filepath.Join(folder, "usr/bin/janus")); err != nil {
+		tb.Fatalf("the second Janus to test with is missing: scripts/test install unpacks it (%v)", err)
+	}
+	return FromFolder(tb, folder)
 }
 
 func tryJanus(tb TB, changes []func(*janusproc.Config)) (*JanusServer, error) {

@@ -34,6 +34,14 @@ func TestFromFolder(t *testing.T) {
 	}
 }
 
+// TestForky: without its folder it tells how to get one.
+func TestForky(t *testing.T) {
+	t.Setenv(forkyVariable, t.TempDir())
+	if got := (&fakeTB{TB: t}).run(func(tb TB) { Forky(tb) }); !strings.Contains(got, "scripts/test install") {
+		t.Errorf("an empty folder: %q", got)
+	}
+}
+
 // TestJanusFails: a Janus that does not start is tried again, then reported with what it said.
 func TestJanusFails(t *testing.T) {
 	f := &fakeTB{TB: t}
