@@ -65,6 +65,7 @@ type SessionRecord struct {
 	Identity string `json:"identity"` // of the create request
 	Created  int64  `json:"created"`  // Unix milliseconds
 	Polling  bool   `json:"polling,omitempty"`
+	Inbox    string `json:"inbox,omitempty"`
 	Claimed  int64  `json:"claimed,omitempty"` // Unix milliseconds at which the transport became the session's
 	Timeout  *int32 `json:"timeout,omitempty"` // seconds, 0 for none, that an administrator set for this session; nil: the cluster's
 }

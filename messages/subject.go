@@ -22,10 +22,11 @@ import (
 //	janus.session.<partition>.<session>.stored.<operation>               JetStream to owner: the ack of a record
 //	janus.session.<partition>.<session>.own.<handle>.<n>                 identity of a request of the owner itself
 //	janus.session.<partition>.<session>.admin.<handle>                   Admin API to owner: AdminOrder; reply = an inbox, for an AdminAnswer
+//	janus.api, janus.api.<edge's name>, janus.admin                      requests of clients that speak NATS; reply = the client's inbox
 //	janus.media.<server>.<partition>.<epoch>.<session>.<handle>          owner to media server; reply = Identity
 //	janus.media.<server>.ask, janus.media.<server>.info                  control: take-over; server_info
 //	janus.media.<server>.admin                                           Admin API to media server: AdminCall; reply = an inbox, for an AdminResult
-//	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
+//	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery; empty: see InboxOf
 //	janus.edge.<edge>.<connection>.event                                 owner to edge, reply = Delivery
 //	janus.edge.<edge>.ask                                                control: take-over
 //	janus.node.<node>.answer.<ask>, janus.node.<node>.yield              control: answers to an ask; planned hand-over
@@ -216,8 +217,9 @@ func ParseMediaSubject(subject string) (MediaSubject, error) {
 // and session, so that the owner can pass them on in order and see a gap.
 type Identity struct {
 	Edge       Member
-	Connection uint64 // unique in the edge's incarnation; each HTTP request is a connection of its own
+	Connection uint64 // unique in the edge's incarnation; each request over HTTP or NATS is a connection of its own
 	Polling    bool   // the connection is an HTTP request: see Transport
+	Inbox      string // the connection is a request over NATS: see Transport
 	Session    uint64
 	N          uint64 // from 1, per connection and session
 	Repeat     bool   // the edge has published this identity before
@@ -233,7 +235,7 @@ func (i Identity) String() string {
 	b = append(b, '~')
 	b = append(b, i.Edge.Inc...)
 	b = append(b, '.')
-	b = appendConnection(b, i.Connection, i.Polling)
+	b = appendConnection(b, i.Connection, i.Polling, i.Inbox)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, i.Session, 10)
 	b = append(b, '.')
@@ -257,32 +259,52 @@ type Transport struct {
 	// Polling marks a client that speaks HTTP: replies go to the request they answer, events wait at the session's owner
 	// until a long poll fetches them. Such a transport never goes away by itself.
 	Polling bool
+	// Inbox is the subject on which a client that speaks NATS listens: events go straight there, without an edge. Such a
+	// transport does not go away either.
+	Inbox string
 }
 
-// pollingMark stands before the number of a connection that is an HTTP request.
-const pollingMark = 'h'
+// What stands before the number of a connection that is one request: over HTTP, or over NATS. Behind the latter number
+// comes the inbox, "/" for each dot of it and one before.
+const (
+	pollingMark = 'h'
+	inboxMark   = 'n'
+)
 
-func appendConnection(b []byte, number uint64, polling bool) []byte {
-	if polling {
+func appendConnection(b []byte, number uint64, polling bool, inbox string) []byte {
+	switch {
+	case inbox != "":
+		b = append(b, inboxMark)
+		b = strconv.AppendUint(b, number, 10)
+		b = append(b, inboxDot...)
+		return append(b, strings.ReplaceAll(inbox, ".", inboxDot)...)
+	case polling:
 		b = append(b, pollingMark)
 	}
 	return strconv.AppendUint(b, number, 10)
 }
 
-func parseConnection(s string) (number uint64, polling bool, err error) {
-	if s != "" && s[0] == pollingMark {
-		s, polling = s[1:], true
+// parseConnection reads what appendConnection wrote, but for the inbox.
+func parseConnection(s string) (number uint64, mark byte, err error) {
+	if s != "" && (s[0] == pollingMark || s[0] == inboxMark) {
+		s, mark = s[1:], s[0]
+	}
+	if mark == inboxMark {
+		s, _, _ = strings.Cut(s, inboxDot)
 	}
 	number, err = strconv.ParseUint(s, 10, 64)
-	return number, polling, err
+	return number, mark, err
 }
 
-// IsZero reports whether t names no connection. After a take-over a polling transport may have no edge: none is needed.
+// IsZero reports whether t names no connection. After a take-over a transport that stays may have no edge: none is needed.
 func (t Transport) IsZero() bool { return t == Transport{} }
+
+// Stays reports whether the transport never goes away by itself, because it is no connection: no edge can tell of it.
+func (t Transport) Stays() bool { return t.Polling || t.Inbox != "" }
 
 // String is janus.edge.<edge>.<connection>.
 func (t Transport) String() string {
-	return string(appendConnection([]byte(edgePrefix+t.Edge.String()+"."), t.Connection, t.Polling))
+	return string(appendConnection([]byte(edgePrefix+t.Edge.String()+"."), t.Connection, t.Polling, t.Inbox))
 }
 
 // EventSubject is where events for the connection are published.
@@ -295,11 +317,17 @@ func ParseTransport(subject string) (Transport, error) {
 	edge, rest, _ := strings.Cut(rest, ".")
 	number, _, _ := strings.Cut(rest, ".")
 	member, errM := ParseMember(edge)
-	connection, polling, errC := parseConnection(number)
+	connection, mark, errC := parseConnection(number)
 	if !ok || errM != nil || errC != nil {
 		return Transport{}, fmt.Errorf("%w: %s", ErrSubject, subject)
 	}
-	return Transport{Edge: member, Connection: connection, Polling: polling}, nil
+	t := Transport{Edge: member, Connection: connection, Polling: mark == pollingMark}
+	if mark == inboxMark {
+		if t.Inbox = inboxIn(number); !ValidInbox(t.Inbox) {
+			return Transport{}, fmt.Errorf("%w: %s", ErrSubject, subject)
+		}
+	}
+	return t, nil
 }
 
 // EdgeSubject is a parsed subject below EdgePrefix, as an edge receives it.
