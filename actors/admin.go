@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -27,16 +26,18 @@ const (
 	censusChunk = 20_000
 )
 
-// rules are what administrators set for all sessions of the cluster. They are written by who follows the settings and read
-// by every session.
-type rules struct {
-	timeout   atomic.Int64 // one more than the seconds; 0: as configured
-	closed    atomic.Bool  // no new sessions
-	revisions struct {
-		timeout, closed atomic.Uint64
-	}
+// ruling is what administrators set for all sessions of the cluster, and what follows it.
+type ruling struct {
+	settings.Rules
 	stop context.CancelFunc
 	work sync.WaitGroup
+}
+
+// readSettings takes in what administrators set before. JetStream may not tell: then it is in force a little later.
+func (n *Node) readSettings(ctx context.Context) {
+	if err := settings.Read(ctx, n.Bus, func(s messages.Setting) { n.rules.Heed(s) }); err != nil {
+		n.Log.Warn("starting without what administrators set", "error", err)
+	}
 }
 
 // followSettings begins to heed what administrators set for the cluster.
@@ -58,41 +59,9 @@ type ruleChanged struct{}
 
 // heed takes a setting in, if it is one for sessions and news.
 func (n *Node) heed(s messages.Setting) {
-	var fields struct {
-		Timeout int32 `json:"timeout"`
-		Accept  *bool `json:"accept"`
-	}
-	if !settings.ForSessions(s.Verb) || json.Unmarshal(s.Fields, &fields) != nil {
-		return
-	}
-	switch {
-	case s.Verb == settings.SessionTimeout && fields.Timeout >= 0 && newer(&n.rules.revisions.timeout, s.Revision):
-		n.rules.timeout.Store(int64(fields.Timeout) + 1)
+	if n.rules.Heed(s) && s.Verb == settings.SessionTimeout {
 		n.tell(n.keeper, ruleChanged{})
-	case s.Verb == settings.AcceptNewSessions && fields.Accept != nil && newer(&n.rules.revisions.closed, s.Revision):
-		n.rules.closed.Store(!*fields.Accept)
 	}
-}
-
-// newer raises a revision, and reports whether it was lower.
-func newer(have *atomic.Uint64, revision uint64) bool {
-	for {
-		old := have.Load()
-		if revision <= old {
-			return false
-		}
-		if have.CompareAndSwap(old, revision) {
-			return true
-		}
-	}
-}
-
-// sessionTimeout is how long sessions may be silent that have no time-out of their own; 0: for ever.
-func (n *Node) sessionTimeout() time.Duration {
-	if set := n.rules.timeout.Load(); set > 0 {
-		return time.Duration(set-1) * time.Second
-	}
-	return n.SessionTimeout
 }
 
 // admin handles an order of the Admin API to this node.
@@ -294,7 +263,7 @@ func (s *session) silence() time.Duration {
 	if s.timeout != nil {
 		return time.Duration(*s.timeout) * time.Second
 	}
-	return s.node.sessionTimeout()
+	return s.node.rules.SessionTimeout(s.node.SessionTimeout)
 }
 
 // reviewTimeout starts the timer anew, for another time-out.

@@ -5,7 +5,6 @@ package actors
 import (
 	"context"
 	"encoding/json"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,17 +100,4 @@ func codeOf(e *messages.Error) messages.Code {
 		return 0
 	}
 	return e.Code
-}
-
-// Of two revisions of a setting the later one counts, in whatever order they come.
-func TestNewer(t *testing.T) {
-	var have atomic.Uint64
-	for _, x := range []struct {
-		revision uint64
-		want     bool
-	}{{3, true}, {2, false}, {3, false}, {4, true}} {
-		if got := newer(&have, x.revision); got != x.want {
-			t.Errorf("%d: %v", x.revision, got)
-		}
-	}
 }

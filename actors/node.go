@@ -61,7 +61,7 @@ type Node struct {
 	state    atomic.Value // messages.State
 	sessions atomic.Int64
 
-	rules rules // of administrators, for all sessions
+	rules ruling // of administrators, for all sessions
 
 	unwatch  func()
 	subs     []*bus.Subscription
@@ -86,6 +86,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 		return nil, fmt.Errorf("session node: %w", err)
 	}
 	n.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return n.Log }))
+	n.readSettings(ctx)
 	n.placer = n.spawn(newPlacer(n))
 	joined := make(chan struct{})
 	n.keeper = n.spawn(newKeeper(n, joined))

@@ -177,7 +177,7 @@ func (p *partition) unknown(subject messages.SessionSubject, m *bus.Msg, now tim
 		if _, err := messages.ParseTransport(first); err != nil {
 			return nil
 		}
-		if p.node.rules.closed.Load() {
+		if !p.node.rules.Accepting() {
 			p.answer(first, subject.Session, refuseCreate(&r))
 			return nil
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/januscloud/januscloud/edge/auth"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/roster"
+	"github.com/januscloud/januscloud/messages/settings"
 )
 
 // lane is the bus's lane that brings replies and events.
@@ -102,6 +103,9 @@ func (e *Edge) begin(ctx context.Context) error {
 	e.chooser = newChooser(o.Roster.View)
 	e.draw = e.chooser.draw
 	e.info = newCluster(o, e.fetchInfo, e.log)
+	if err := settings.Read(ctx, o.Bus, e.info.heed); err != nil {
+		e.log.Info("starting without what administrators set", "error", err)
+	}
 	e.info.build(o.Roster.View())
 	if err := e.admitTokens(ctx); err != nil {
 		return err
@@ -117,13 +121,15 @@ func (e *Edge) begin(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.undone(stop)
 	e.tasks.Go(func() { e.repeater.run(background) })
-	e.tasks.Go(func() { e.info.run(background, o.Roster.View) })
 	e.undone(o.Roster.Watch(e.viewChanged))
 	o.Bus.OnState(e.busChanged)
 	for _, t := range e.transports {
 		e.tasks.Go(func() { t.serve(background) })
 	}
 	e.beater = roster.NewBeater(o.Bus, e.beat)
+	e.info.spoke = e.beater.Now
+	e.tasks.Go(func() { e.info.run(background, o.Roster.View) })
+	e.tasks.Go(func() { settings.Follow(background, o.Bus, e.log, e.info.heed) })
 	if e.tokens != nil {
 		e.tasks.Go(func() { e.tokens.Run(background) })
 		e.tasks.Go(func() { e.announceTokens(background) })
@@ -196,6 +202,8 @@ func (e *Edge) beat() messages.Beat {
 		seen := e.tokens.Revision()
 		b.Edge.Tokens = &seen
 	}
+	told := e.info.told.Load()
+	b.Edge.Settings = &told
 	at := e.addresses(e.host)
 	b.Edge.WS = cmp.Or(at[schemeWS], at[schemeWSS])
 	b.Edge.HTTP = cmp.Or(at[schemeHTTP], at[schemeHTTPS])

@@ -16,6 +16,7 @@ import (
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/janusjson"
 	"github.com/januscloud/januscloud/messages/roster"
+	"github.com/januscloud/januscloud/messages/settings"
 )
 
 const (
@@ -32,6 +33,11 @@ type cluster struct {
 	changed chan struct{}
 	tail    atomic.Pointer[[]byte] // what follows the transaction, up to the closing brace
 	pings   atomic.Bool            // it is a version that answers GET /ping
+
+	rules settings.Rules // of administrators, for all sessions
+	seen  atomic.Uint64  // revision up to which settings came
+	told  atomic.Uint64  // and up to which info tells of them
+	spoke func()         // called when told has grown
 
 	// The rest belongs to run.
 	servers map[messages.Member]*serverInfo
@@ -53,7 +59,8 @@ type serverInfo struct {
 
 func newCluster(o *Options, fetch func(context.Context, messages.Member) ([]byte, error), log *slog.Logger) *cluster {
 	return &cluster{
-		opts: o, fetch: fetch, log: log, changed: make(chan struct{}, 1), servers: make(map[messages.Member]*serverInfo),
+		spoke: func() {},
+		opts:  o, fetch: fetch, log: log, changed: make(chan struct{}, 1), servers: make(map[messages.Member]*serverInfo),
 		base: []field{
 			{"name", quoted("Janus WebRTC Server")}, {"accepting-new-sessions", nil}, {"session-timeout", nil},
 			{"reclaim-session-timeout", nil}, {"server-name", nil}, {"api_secret", nil}, {"auth_token", nil},
@@ -155,6 +162,7 @@ func (i *cluster) ask(ctx context.Context, m messages.Member) (*serverInfo, erro
 
 // build writes the info.
 func (i *cluster) build(v *roster.View) {
+	seen := i.seen.Load()
 	for _, p := range v.Media() {
 		if s := i.servers[p.Beat.Member]; s != nil {
 			i.base = s.fields
@@ -170,6 +178,16 @@ func (i *cluster) build(v *roster.View) {
 	tail := b.Bytes()
 	i.tail.Store(&tail)
 	i.pings.Store(i.version() >= pingVersion)
+	if i.told.Swap(seen) != seen {
+		i.spoke()
+	}
+}
+
+// heed takes a setting of administrators in. They come in order.
+func (i *cluster) heed(s messages.Setting) {
+	i.rules.Heed(s)
+	i.seen.Store(s.Revision)
+	i.update()
 }
 
 // pingVersion is the first version of Janus that answers GET /ping: 1.2.2.
@@ -189,14 +207,10 @@ func (i *cluster) version() (n int) {
 func (i *cluster) value(f field, v *roster.View) json.RawMessage {
 	switch f.name {
 	case "accepting-new-sessions":
-		for _, p := range v.Nodes() {
-			if p.Takes() {
-				return json.RawMessage("true")
-			}
-		}
-		return json.RawMessage("false")
+		takes := slices.ContainsFunc(v.Nodes(), roster.Peer.Takes)
+		return strconv.AppendBool(nil, takes && i.rules.Accepting())
 	case "session-timeout":
-		return seconds(i.opts.SessionTimeout)
+		return seconds(i.rules.SessionTimeout(i.opts.SessionTimeout))
 	case "reclaim-session-timeout":
 		return seconds(i.opts.ReclaimTimeout)
 	case "server-name":

@@ -91,6 +91,8 @@ type EdgeBeat struct {
 	HTTP        string `json:"http,omitempty"`
 	// Tokens is the revision of the stored tokens that is in force there; nil where none are asked for.
 	Tokens *uint64 `json:"tokens,omitempty"`
+	// Settings is the revision of what administrators set that its info tells of; nil: it does not say.
+	Settings *uint64 `json:"settings,omitempty"`
 }
 
 // ParseBeat reads a heartbeat.

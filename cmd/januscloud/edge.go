@@ -83,7 +83,8 @@ func (p *process) startAdmin(ctx context.Context, e *edge.Edge, c edgeSettings) 
 	o := admin.Options{
 		HTTP: string(c.AdminHTTP), WS: string(c.AdminWS), Secret: c.AdminSecret.Reveal(), Origin: c.AllowOrigin,
 		Bus: p.bus, Roster: p.roster, Log: p.log, Registry: p.registry,
-		SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout, Info: e.AppendInfo, TokenAuth: c.TokenAuth, Tokens: e.Tokens(),
+		SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout, Rules: e.Rules(),
+		Info: e.AppendInfo, Pings: e.Pings, TokenAuth: c.TokenAuth, Tokens: e.Tokens(),
 	}
 	a, err := admin.Start(ctx, o)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +27,9 @@ const (
 	patience = 3 * time.Second
 	// longPatience is that of what Janus itself takes its time for: resolving a name, asking a STUN server.
 	longPatience = 7 * time.Second
+	// spreadTime is how long the other edges are waited for when something was set, and spreadCheck how often is looked.
+	spreadTime  = 2 * time.Second
+	spreadCheck = 5 * time.Millisecond
 	// maxRequests bounds the requests that are under way.
 	maxRequests = 64
 	// DefaultBase is the path of the HTTP transport (admin_base_path of janus.transport.http.jcfg).
@@ -57,8 +59,12 @@ type Options struct {
 
 	// SessionTimeout and ReclaimTimeout are those of the session nodes' configuration, for get_status.
 	SessionTimeout, ReclaimTimeout time.Duration
-	// Info appends the answer to an info request with this transaction, a JSON string.
-	Info func(dst, transaction []byte) []byte
+	// Rules are what administrators set for all sessions, which somebody else keeps up to date. Nil: nothing.
+	Rules *settings.Rules
+	// Info appends the answer to an info request with this transaction, a JSON string; nil: there is none. Pings reports
+	// whether GET /ping is answered, which Janus does since 1.2.2; nil: it is not.
+	Info  func(dst, transaction []byte) []byte
+	Pings func() bool
 	// TokenAuth tells that clients are asked for tokens (token_auth of Janus), and Tokens are those that are stored; nil when
 	// there are none.
 	TokenAuth bool
@@ -74,8 +80,6 @@ type Admin struct {
 	metrics *metrics
 	slots   chan struct{} // one for each request under way
 
-	timeout  atomic.Int64 // one more than the seconds of set_session_timeout; 0: as configured
-	refusing atomic.Bool  // accept_new_sessions is false
 	background
 	http *httpServer // nil: none
 	ws   *wsServer   // nil: none
@@ -98,7 +102,6 @@ func Start(ctx context.Context, o Options) (*Admin, error) {
 		_ = a.Stop(context.WithoutCancel(ctx))
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	a.work.Go(func() { settings.Follow(a.ctx, o.Bus, a.log, a.heed) })
 	a.log.Info("Admin API is served", "addresses", a.Addresses())
 	return a, nil
 }
@@ -110,6 +113,9 @@ func newAdmin(o Options) (*Admin, error) {
 	}
 	if o.Origin == "" {
 		o.Origin = "*"
+	}
+	if o.Rules == nil {
+		o.Rules = new(settings.Rules)
 	}
 	if stored, ok := o.Tokens.(*auth.Tokens); ok && stored == nil {
 		o.Tokens = nil

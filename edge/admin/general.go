@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
@@ -54,20 +55,12 @@ func (a *Admin) general(ctx context.Context, r *request) outcome {
 	return unhandled(r)
 }
 
-// info is the answer to an info request, as the Janus API of this edge gives it, with what was set since.
+// info is the answer to an info request, as the Janus API of this edge gives it.
 func (a *Admin) info(transaction []byte) []byte {
 	if a.opts.Info == nil {
 		return messages.Reply{Transaction: transaction}.AppendError(nil, errNoJanus())
 	}
-	reply := a.opts.Info(nil, transaction)
-	if a.timeout.Load() == 0 && !a.refusing.Load() {
-		return reply
-	}
-	of := membersOf(reply).set("session-timeout", seconds(a.sessionTimeout()))
-	if a.refusing.Load() {
-		of = of.set("accepting-new-sessions", []byte("false"))
-	}
-	return of.object()
+	return a.opts.Info(nil, transaction)
 }
 
 // status is get_status: what is set for sessions is the cluster's, the rest that of a Janus; it is set at all alike.
@@ -81,37 +74,12 @@ func (a *Admin) status(ctx context.Context) outcome {
 		}
 	}
 	of = of.set("token_auth", strconv.AppendBool(nil, a.opts.TokenAuth))
-	of = of.set("session_timeout", seconds(a.sessionTimeout()))
+	of = of.set("session_timeout", seconds(a.opts.Rules.SessionTimeout(a.opts.SessionTimeout)))
 	of = of.set("reclaim_session_timeout", seconds(a.opts.ReclaimTimeout))
 	return success(member{"status", of.object()})
 }
 
 func seconds(d time.Duration) []byte { return strconv.AppendInt(nil, int64(d/time.Second), 10) }
-
-// sessionTimeout is that of sessions without one of their own.
-func (a *Admin) sessionTimeout() time.Duration {
-	if set := a.timeout.Load(); set > 0 {
-		return time.Duration(set-1) * time.Second
-	}
-	return a.opts.SessionTimeout
-}
-
-// heed takes note of settings that this edge tells of. They come in order.
-func (a *Admin) heed(s messages.Setting) {
-	var fields struct {
-		Timeout int32 `json:"timeout"`
-		Accept  bool  `json:"accept"`
-	}
-	if json.Unmarshal(s.Fields, &fields) != nil {
-		return
-	}
-	switch s.Verb {
-	case settings.SessionTimeout:
-		a.timeout.Store(int64(max(fields.Timeout, 0)) + 1)
-	case settings.AcceptNewSessions:
-		a.refusing.Store(!fields.Accept)
-	}
-}
 
 // setForSessions keeps a setting that session nodes heed, and tells them.
 func (a *Admin) setForSessions(ctx context.Context, r *request) outcome {
@@ -130,14 +98,43 @@ func (a *Admin) setForSessions(ctx context.Context, r *request) outcome {
 	if e := a.keep(ctx, &s); e != nil {
 		return failure(e)
 	}
-	a.heed(s)
+	a.opts.Rules.Heed(s)
+	a.tellNodes(ctx, s)
+	a.spread(ctx, s)
+	return success(echo)
+}
+
+// tellNodes tells every session node of a setting. One that does not answer hears of it by the bucket.
+func (a *Admin) tellNodes(ctx context.Context, s messages.Setting) {
+	var wait sync.WaitGroup
 	for _, node := range a.nodes() {
-		// A node that does not answer hears of it by the bucket.
-		if _, err := a.askNode(ctx, node, messages.NodeOrder{Setting: &s}); err != nil {
-			a.log.Warn("Admin API: setting not told to a node", "node", node.Name, "verb", r.verb, "error", err)
+		wait.Go(func() {
+			if _, err := a.askNode(ctx, node, messages.NodeOrder{Setting: &s}); err != nil {
+				a.log.Warn("Admin API: setting not told to a node", "node", node.Name, "verb", s.Verb, "error", err)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// spread waits until the info of every edge that is heard tells of a setting, but no longer than spreadTime.
+func (a *Admin) spread(ctx context.Context, s messages.Setting) {
+	ctx, cancel := context.WithTimeout(ctx, spreadTime)
+	defer cancel()
+	check := time.NewTicker(spreadCheck)
+	defer check.Stop()
+	for {
+		behind := a.opts.Roster.View().EdgesBehind(s.Revision, func(b *messages.EdgeBeat) *uint64 { return b.Settings })
+		if behind == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			a.log.Warn("Admin API: setting not heard of everywhere yet", "edges", behind, "verb", s.Verb)
+			return
+		case <-check.C:
 		}
 	}
-	return success(echo)
 }
 
 // keep stores a setting for those who join later.

@@ -286,10 +286,6 @@ func (t *Tokens) missing(revision uint64) (names []string) {
 	if t.Revision() < revision {
 		names = append(names, "this one")
 	}
-	for _, p := range t.opts.Roster.View().Edges() {
-		if seen := p.Beat.Edge.Tokens; !p.Silent && seen != nil && *seen < revision {
-			names = append(names, p.Beat.Member.Name)
-		}
-	}
-	return names
+	behind := t.opts.Roster.View().EdgesBehind(revision, func(b *messages.EdgeBeat) *uint64 { return b.Tokens })
+	return append(names, behind...)
 }

@@ -80,6 +80,17 @@ func (v *View) Media() []Peer { return v.media }
 // Edges are the edges, by name.
 func (v *View) Edges() []Peer { return v.edges }
 
+// EdgesBehind are the names of the edges that are heard and have not seen a revision of what mark tells; those that tell
+// nothing do not count.
+func (v *View) EdgesBehind(revision uint64, mark func(*messages.EdgeBeat) *uint64) (names []string) {
+	for _, p := range v.edges {
+		if seen := mark(p.Beat.Edge); !p.Silent && seen != nil && *seen < revision {
+			names = append(names, p.Beat.Member.Name)
+		}
+	}
+	return names
+}
+
 // Majority reports whether more than half of the known session nodes are heard. Without it the listener may be the
 // one that is cut off, and must not take anything over on its own judgement.
 func (v *View) Majority() bool { return v.majority }

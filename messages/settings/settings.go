@@ -36,8 +36,13 @@ const (
 // ForSessions tells whether a setting is one of those that session nodes heed.
 func ForSessions(verb string) bool { return verb == SessionTimeout || verb == AcceptNewSessions }
 
-// retry is the pause after a failure, before JetStream is asked again.
-const retry = time.Second
+const (
+	// retry is the pause after a failure, before JetStream is asked again.
+	retry = time.Second
+	// readTime bounds how long a start waits for the settings: without JetStream there are none, and whoever starts then
+	// hears of them later.
+	readTime = 2 * time.Second
+)
 
 // Put keeps a setting and returns its revision, which grows with every change of the bucket.
 func Put(ctx context.Context, b *bus.Bus, s messages.Setting) (revision uint64, err error) {
@@ -55,7 +60,7 @@ func Put(ctx context.Context, b *bus.Bus, s messages.Setting) (revision uint64, 
 // begins again, so a setting may come twice; one that comes late has the lower revision. each may block.
 func Follow(ctx context.Context, b *bus.Bus, log *slog.Logger, each func(messages.Setting)) {
 	for ctx.Err() == nil {
-		if err := follow(ctx, b, each); err != nil && ctx.Err() == nil {
+		if err := follow(ctx, b, each, false); err != nil && ctx.Err() == nil {
 			log.Debug("settings not followed", "error", err)
 		}
 		select {
@@ -65,7 +70,18 @@ func Follow(ctx context.Context, b *bus.Bus, log *slog.Logger, each func(message
 	}
 }
 
-func follow(ctx context.Context, b *bus.Bus, each func(messages.Setting)) error {
+// Read calls each with every setting there is, as Follow begins. Who joins the cluster does so before it serves.
+func Read(ctx context.Context, b *bus.Bus, each func(messages.Setting)) error {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	if err := follow(ctx, b, each, true); err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	return nil
+}
+
+// follow reads what there is and, unless once is set, every change.
+func follow(ctx context.Context, b *bus.Bus, each func(messages.Setting), once bool) error {
 	opening, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	kv, err := open(opening, b)
@@ -80,10 +96,13 @@ func follow(ctx context.Context, b *bus.Bus, each func(messages.Setting)) error 
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case e, ok := <-watcher.Updates():
-			if !ok {
+			switch {
+			case !ok:
 				return errors.New("the watch has ended")
+			case e == nil && once:
+				return nil
 			}
 			if e != nil && len(e.Value()) <= maxValue && json.Valid(e.Value()) { // nil: the end of what there was
 				each(messages.Setting{Verb: e.Key(), Fields: e.Value(), Revision: e.Revision()})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,13 @@ func TestFollow(t *testing.T) {
 	late := follower(t, connect(t, s))
 	expect(t, late, "set_log_level", `{"level":5}`, second)
 	expect(t, late, AcceptNewSessions, `{"accept":false}`, third)
+	var read []string
+	if err := Read(t.Context(), b, func(s messages.Setting) { read = append(read, s.Verb+string(s.Fields)) }); err != nil {
+		t.Error(err)
+	}
+	if want := []string{`set_log_level{"level":5}`, AcceptNewSessions + `{"accept":false}`}; !slices.Equal(read, want) {
+		t.Errorf("read %q, want %q", read, want)
+	}
 	if _, err := Put(t.Context(), b, messages.Setting{Verb: "large", Fields: []byte(`"` + strings.Repeat("x", maxValue) + `"`)}); err == nil {
 		t.Error("a setting without bounds was kept")
 	}
@@ -104,6 +112,9 @@ func TestNoJetStream(t *testing.T) {
 	if _, err := Put(ctx, connect(t, s), messages.Setting{Verb: "set_log_level", Fields: []byte("{}")}); err == nil {
 		t.Error("kept by nobody")
 	}
+	if err := Read(t.Context(), connect(t, s), func(messages.Setting) {}); err == nil {
+		t.Error("read from nowhere")
+	}
 	follower(t, connect(t, s))
 }
 
@@ -112,6 +123,35 @@ func TestForSessions(t *testing.T) {
 	for verb, want := range map[string]bool{SessionTimeout: true, AcceptNewSessions: true, "set_log_level": false, "": false} {
 		if ForSessions(verb) != want {
 			t.Errorf("%q: %v", verb, !want)
+		}
+	}
+}
+
+// Of two revisions of a setting the later one counts, in whatever order they come; what is no setting for sessions changes
+// nothing.
+func TestRules(t *testing.T) {
+	var r Rules
+	for _, x := range []struct {
+		verb, fields string
+		revision     uint64
+		news         bool
+		timeout      time.Duration
+		accepting    bool
+	}{
+		{"set_log_level", `{"level":1}`, 9, false, time.Minute, true},
+		{SessionTimeout, `{"timeout":30}`, 3, true, 30 * time.Second, true},
+		{SessionTimeout, `{"timeout":20}`, 2, false, 30 * time.Second, true},
+		{SessionTimeout, `{"timeout":30}`, 3, false, 30 * time.Second, true},
+		{AcceptNewSessions, `{"accept":false}`, 1, true, 30 * time.Second, false},
+		{SessionTimeout, `{"timeout":0}`, 4, true, 0, false},
+		{SessionTimeout, `{"timeout":-1}`, 5, false, 0, false},
+		{SessionTimeout, `{"timeout":"x"}`, 5, false, 0, false},
+		{AcceptNewSessions, `{}`, 5, false, 0, false},
+		{AcceptNewSessions, `{"accept":true}`, 6, true, 0, true},
+	} {
+		news := r.Heed(messages.Setting{Verb: x.verb, Fields: []byte(x.fields), Revision: x.revision})
+		if news != x.news || r.SessionTimeout(time.Minute) != x.timeout || r.Accepting() != x.accepting {
+			t.Errorf("%+v: news %v, time-out %v, accepting %v", x, news, r.SessionTimeout(time.Minute), r.Accepting())
 		}
 	}
 }
