@@ -16,6 +16,8 @@ type clusterShape struct {
 	nats, edges, nodes, janus int
 	// sessionFlags and edgeFlags are further arguments of those roles.
 	sessionFlags, edgeFlags []string
+	// change alters each Janus; nil: nothing.
+	change func(*janusproc.Config)
 }
 
 // testCluster is a cluster whose every role is a process of its own.
@@ -38,6 +40,9 @@ func startCluster(t *testing.T, shape clusterShape) *testCluster {
 			j.ReclaimSessionTimeout = 90 * time.Second
 			j.AdminSecret = "lab"
 			j.DebugLevel = 3
+			if shape.change != nil {
+				shape.change(j)
+			}
 		}))
 	}
 	for n := range shape.nodes {

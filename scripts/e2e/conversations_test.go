@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,9 +32,39 @@ var (
 	transcripts = flag.Bool("transcripts", false, "log what Janus says in each conversation")
 )
 
-// TestConversations plays every conversation with one real Janus and with a cluster that has the same time-outs and secrets:
-// what they say must be equal but for what DIFFERENCES.md lists.
-func TestConversations(t *testing.T) {
+// conversationsSecret is that of the Admin API of every server that conversations are played with.
+const conversationsSecret = "overlord"
+
+// version is a Janus to play with.
+type version struct {
+	name   string
+	change func(*janusproc.Config)
+}
+
+// versions are those of Debian 12 and of a later one: what both say is that of a Janus, and the cluster must say the same with
+// either behind it.
+func versions(t *testing.T) []version {
+	t.Helper()
+	return []version{{"janus-1.1", func(*janusproc.Config) {}}, {"janus-1.4", lab.Forky(t)}}
+}
+
+// group are conversations that want the same servers.
+type group struct {
+	version
+	conversation.Setup
+	scripts []*conversation.Script
+}
+
+func (g group) String() string {
+	if setup := g.Setup.String(); setup != "" {
+		return g.name + " " + setup
+	}
+	return g.name
+}
+
+// groups reads all conversations, and the differences that are meant.
+func groups(t *testing.T) ([]group, *conversation.Differences) {
+	t.Helper()
 	scripts, err := conversation.Load(conversationsFolder)
 	if err != nil {
 		t.Fatal(err)
@@ -49,32 +81,66 @@ func TestConversations(t *testing.T) {
 	for _, s := range scripts {
 		setups[s.Setup] = append(setups[s.Setup], s)
 	}
-	t.Logf("%d conversations, %d setups", len(scripts), len(setups))
-	for setup, scripts := range setups {
-		name := setup.String()
-		if name == "" {
-			name = "usual"
+	var all []group
+	for _, v := range versions(t) {
+		for _, setup := range slices.SortedFunc(maps.Keys(setups), longestFirst) {
+			all = append(all, group{v, setup, setups[setup]})
 		}
-		t.Run(name, func(t *testing.T) {
-			janus, other := referenceJanus(t, setup), otherServer(t, setup)
-			t.Run("_", func(t *testing.T) { // ends when all that run in parallel have
-				for i, s := range scripts {
-					t.Run(s.Name, func(t *testing.T) {
-						t.Parallel()
-						converse(t, s, differences, janus, other(i))
-					})
-				}
-			})
+	}
+	t.Logf("%d conversations, %d setups", len(scripts), len(setups))
+	return all, differences
+}
+
+// longestFirst puts those that wait for time to pass at the beginning.
+func longestFirst(a, b conversation.Setup) int {
+	return cmp.Or(cmp.Compare(b.SessionTimeout, a.SessionTimeout), strings.Compare(a.String(), b.String()))
+}
+
+// TestConversations plays every conversation with one real Janus and with a cluster that has the same time-outs and secrets:
+// what they say must be equal but for what DIFFERENCES.md lists.
+func TestConversations(t *testing.T) {
+	const atOnce = 4 // clusters
+	all, differences := groups(t)
+	todo := make(chan group, len(all))
+	for _, g := range all {
+		todo <- g
+	}
+	close(todo)
+	var workers sync.WaitGroup
+	for range atOnce {
+		workers.Go(func() {
+			for g := range todo {
+				t.Run(g.String(), func(t *testing.T) { g.play(t, differences) })
+			}
 		})
 	}
+	workers.Wait()
 	if unused := differences.Unused(); len(unused) > 0 && !t.Failed() && flag.Lookup("test.run").Value.String() == "" {
 		t.Errorf("differences that no conversation meets: %q", unused)
 	}
 }
 
+// play plays the conversations of a group: one by one those that change the whole server, then all others at once.
+func (g group) play(t *testing.T, differences *conversation.Differences) {
+	janus, other := g.referenceJanus(t), g.otherServer(t)
+	for i, s := range g.scripts {
+		if s.Alone {
+			t.Run(s.Name, func(t *testing.T) { converse(t, s, differences, janus, other(i)) })
+		}
+	}
+	for i, s := range g.scripts {
+		if !s.Alone {
+			t.Run(s.Name, func(t *testing.T) {
+				t.Parallel()
+				converse(t, s, differences, janus, other(i))
+			})
+		}
+	}
+}
+
 // converse plays a conversation with a Janus and with what is compared with it.
 func converse(t *testing.T, s *conversation.Script, d *conversation.Differences, janus, other conversation.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 150*time.Second)
 	defer cancel()
 	streams := func(transcript *conversation.Transcript, err error) conversation.Streams {
 		t.Helper()
@@ -121,62 +187,86 @@ func count(streams conversation.Streams) (n int) {
 }
 
 // referenceJanus starts the Janus that is the measure.
-func referenceJanus(t *testing.T, setup conversation.Setup) conversation.Server {
+func (g group) referenceJanus(t *testing.T) conversation.Server {
+	t.Helper()
 	never := func(d time.Duration) time.Duration { // as a Config has it
 		if d == 0 {
 			return -1
 		}
 		return d
 	}
-	janus := lab.Janus(t, func(c *janusproc.Config) {
+	janus := lab.Janus(t, g.change, func(c *janusproc.Config) {
 		c.DebugLevel = 1
-		c.SessionTimeout, c.ReclaimSessionTimeout = setup.SessionTimeout, never(setup.ReclaimTimeout)
-		c.APISecret, c.TokenAuthSecret = setup.APISecret, setup.TokenSecret
+		c.SessionTimeout, c.ReclaimSessionTimeout = g.SessionTimeout, never(g.ReclaimTimeout)
+		c.APISecret, c.TokenAuthSecret, c.TokenAuth, c.AdminSecret = g.APISecret, g.TokenSecret, g.TokenAuth, conversationsSecret
 	})
-	return serverAt(janus.WSURL())
+	return serverAt(address{ws: janus.WSURL(), http: janus.Config.HTTPURL(), admin: janus.Config.AdminWSURL()})
 }
 
 // otherServer starts what is compared with it. The function it returns gives the server for the i-th conversation.
-func otherServer(t *testing.T, setup conversation.Setup) func(i int) conversation.Server {
+func (g group) otherServer(t *testing.T) func(i int) conversation.Server {
+	t.Helper()
 	if *against == "janus" {
-		server := referenceJanus(t, setup)
+		server := g.referenceJanus(t)
 		return func(int) conversation.Server { return server }
 	}
-	timeouts := []string{"--reclaim-timeout", setup.ReclaimTimeout.String()}
-	if setup.SessionTimeout != 0 {
-		timeouts = append(timeouts, "--session-timeout", setup.SessionTimeout.String())
+	return startCluster(t, g.shape()).servers()
+}
+
+// shape is that of a cluster for the group.
+func (g group) shape() clusterShape {
+	timeouts := []string{"--reclaim-timeout", g.ReclaimTimeout.String()}
+	if g.SessionTimeout != 0 {
+		timeouts = append(timeouts, "--session-timeout", g.SessionTimeout.String())
 	}
-	var secret []string
-	if setup.APISecret != "" {
-		secret = []string{"--api-secret", setup.APISecret}
+	edge := append([]string{"--admin-ws", "127.0.0.1:0", "--admin-http", "off", "--admin-secret", conversationsSecret}, timeouts...)
+	if g.APISecret != "" {
+		edge = append(edge, "--api-secret", g.APISecret)
 	}
-	if setup.TokenSecret != "" {
-		secret = append(secret, "--token-auth", "--token-auth-secret", setup.TokenSecret)
+	if g.TokenAuth || g.TokenSecret != "" {
+		edge = append(edge, "--token-auth")
 	}
-	c := startCluster(t, clusterShape{
-		nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: timeouts, edgeFlags: slices.Concat(timeouts, secret),
-	})
+	if g.TokenSecret != "" {
+		edge = append(edge, "--token-auth-secret", g.TokenSecret)
+	}
+	return clusterShape{nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: timeouts, edgeFlags: edge, change: g.change}
+}
+
+// servers gives the cluster as a server for the i-th conversation: every other one begins at another edge.
+func (c *testCluster) servers() func(i int) conversation.Server {
+	var all []address
+	for _, e := range c.edges {
+		all = append(all, address{ws: e.Ready.WS, http: e.Ready.HTTP, admin: e.Ready.Fields["admin"]})
+	}
 	return func(i int) conversation.Server {
-		urls := slices.Clone(c.urls())
+		turned := slices.Clone(all)
 		if i%2 == 1 {
-			slices.Reverse(urls)
+			slices.Reverse(turned)
 		}
-		return serverAt(urls...)
+		return serverAt(turned...)
 	}
 }
 
-// serverAt is a server with several addresses, which connections take by turns.
-func serverAt(urls ...string) conversation.Server {
+// address is where a server, or one edge of it, is found.
+type address struct{ ws, http, admin string }
+
+// serverAt is a server with several addresses, which connections and requests take by turns.
+func serverAt(at ...address) conversation.Server {
 	return conversation.Server{
 		Dial: func(ctx context.Context, n int, path, protocol string) (*lab.Client, error) {
-			if protocol == "" {
+			url := at[n%len(at)].ws
+			switch protocol {
+			case "":
 				protocol = "janus-protocol"
+			case "janus-admin-protocol":
+				url = at[n%len(at)].admin
 			}
-			c, err := lab.DialAs(ctx, urls[n%len(urls)]+path, protocol)
+			c, err := lab.DialAs(ctx, url+path, protocol)
 			if err != nil {
 				return nil, fmt.Errorf("connection %d: %w", n+1, err)
 			}
 			return c, nil
 		},
+		HTTP: func(n int) string { return strings.TrimSuffix(at[n%len(at)].http, "/janus") },
 	}
 }

@@ -117,7 +117,7 @@ func (c *Client) Send(request any) (transaction string, err error) {
 	if err != nil {
 		return "", err
 	}
-	m, err := parseMessage(payload)
+	m, err := ParseMessage(payload)
 	if err != nil {
 		return "", err
 	}
@@ -373,7 +373,7 @@ func (c *Client) control(op ws.OpCode, payload []byte) error {
 
 // take files a message as a reply or as an event.
 func (c *Client) take(payload []byte) {
-	m, err := parseMessage(payload)
+	m, err := ParseMessage(payload)
 	if err != nil {
 		c.violate("%v: %q", err, payload)
 		return

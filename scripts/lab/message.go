@@ -33,8 +33,8 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("janus error %d: %s", e.Code, e.Reason) }
 
-// parseMessage takes a message apart. The Janus API is spoken in objects only; anything else is an error.
-func parseMessage(raw []byte) (Message, error) {
+// ParseMessage takes a message apart. The Janus API is spoken in objects only; anything else is an error.
+func ParseMessage(raw []byte) (Message, error) {
 	var fields struct {
 		Janus       string      `json:"janus"`
 		Transaction string      `json:"transaction"`

@@ -101,7 +101,7 @@ func TestDuplicateReply(t *testing.T) {
 		if err != nil {
 			return
 		}
-		m, _ := parseMessage(request)
+		m, _ := ParseMessage(request)
 		say(text(`{"janus":"event","transaction":"`+m.Transaction+`"}`),
 			text(`{"janus":"ack","transaction":"`+m.Transaction+`"}`),
 			text(`{"janus":"ack","transaction":"`+m.Transaction+`"}`),
@@ -255,7 +255,7 @@ func TestDialRefused(t *testing.T) {
 }
 
 func TestMessage(t *testing.T) {
-	m, err := parseMessage([]byte(`{"janus":"event","session_id":-1,"sender":9007199254740993,"plugindata":{"data":{"room":18446744073709551615,"s":"x"}}}`))
+	m, err := ParseMessage([]byte(`{"janus":"event","session_id":-1,"sender":9007199254740993,"plugindata":{"data":{"room":18446744073709551615,"s":"x"}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func FuzzMessage(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		m, err := parseMessage(raw)
+		m, err := ParseMessage(raw)
 		if err != nil {
 			return
 		}

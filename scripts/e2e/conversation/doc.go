@@ -20,6 +20,18 @@
 //	a connect /path protocol      opens it in another way than usual
 //	idle 3s                       nobody sends anything for that long
 //
+// A connection may be one over HTTP instead: its requests go to the server's addresses by turns.
+//
+//	h POST /janus/$session {…}    sends a request and waits for its answer; a body may be quoted as fragments are, after >>
+//	h +GET /janus/$session        the same, without waiting
+//	h wait                        waits for the answers to those; the end of the conversation does, too
+//	h until 404 GET /janus/…      sends again and again until the status, or the kind of the (first) message, is this
+//	h poll 3 /janus/$session      polls until three events have come; what came in which answer does not count
+//	h header Origin: http://x     sends a header with every request from now on
+//
+// The settings of a conversation are those of Setup, and "alone" where it changes the whole server: such are played one by
+// one. A connection opened with the protocol janus-admin-protocol speaks to the Admin API, whose secret is "overlord".
+//
 // In texts, $name is the id that the reply to the transaction "name" gave in data.id; $fresh1 to $fresh9 are random ids that
 // nobody has; $file.sdp is a file of the archive as a JSON string, its lines ended as SDP wants it; $$ is a dollar sign.
 package conversation

@@ -19,6 +19,7 @@ import (
 //     may change places with other replies, even with the event that they announce.
 //   - "a events $h": what a handle had to say by itself; of the session where there is no handle. Plugin and core say it from
 //     threads of their own, so there is no order between handles, nor with replies.
+//   - "h": the answers over HTTP, each with its status and headers, in order of the requests.
 //
 // What is made equal, besides the order of keys and blanks between tokens:
 //
@@ -38,15 +39,20 @@ func (t *Transcript) Streams(conversation string, except *Differences) (Streams,
 	streams := make(Streams)
 	bodies := make([]map[string]any, len(t.Messages))
 	for i, m := range t.Messages {
-		d := json.NewDecoder(bytes.NewReader(m.Raw))
-		d.UseNumber()
-		if err := d.Decode(&bodies[i]); err != nil {
+		if m.Head != "" {
+			continue
+		}
+		if err := decode(m.Raw, &bodies[i]); err != nil {
 			return nil, fmt.Errorf("conversation: %s: %w", conversation, err)
 		}
 	}
 	over := ends(bodies)
 	for i, m := range t.Messages {
 		body := bodies[i]
+		if m.Head != "" {
+			streams[m.Connection] = append(streams[m.Connection], n.answer(m, conversation, except))
+			continue
+		}
 		if over.raced(body) || except.drop(conversation, body) {
 			continue
 		}
@@ -63,6 +69,28 @@ func (t *Transcript) Streams(conversation string, except *Differences) (Streams,
 type normaliser struct {
 	t       *Transcript
 	numbers map[string]string // long numbers without a name
+}
+
+func decode(text []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	return d.Decode(v)
+}
+
+// answer writes an answer over HTTP.
+func (n *normaliser) answer(m Message, conversation string, except *Differences) string {
+	head := longNumber.ReplaceAllStringFunc(m.Head, n.id)
+	if len(m.Raw) == 0 {
+		return head
+	}
+	var body any
+	if decode(m.Raw, &body) != nil {
+		return head + " " + string(m.Raw)
+	}
+	if object, ok := body.(map[string]any); ok && except.drop(conversation, object) {
+		body = "…"
+	}
+	return head + " " + string(mustMarshal(n.value("", body)))
 }
 
 // stream tells where a message belongs.

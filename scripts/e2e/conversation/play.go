@@ -34,6 +34,10 @@ const (
 type Server struct {
 	// Dial opens the n-th connection of a conversation, counted from 0. An empty path and protocol stand for the usual ones.
 	Dial func(ctx context.Context, n int, path, protocol string) (*lab.Client, error)
+	// HTTP is the address, without a path, for the n-th request over HTTP, counted from 0.
+	HTTP func(n int) string
+	// Before is called before the n-th of so many steps, counted from 0, when all that was sent is answered. nil: nothing.
+	Before func(ctx context.Context, n, steps int) error
 	// Enough tells that nothing more is expected to come; the conversation is then over after a moment of quiet. nil: always.
 	Enough func(*Transcript) bool
 }
@@ -54,16 +58,21 @@ type Message struct {
 	Connection string
 	// Handle is that of the message request which this is the direct reply to; "" for all others.
 	Handle string
-	Raw    []byte
+	// Head is the first line of an answer over HTTP, and says that this is one; "" for all others, those of poll steps too.
+	Head string
+	// Raw is the text; empty for an answer over HTTP without a body.
+	Raw []byte
 }
 
 // player plays one conversation with one server.
 type player struct {
-	script  *Script
-	server  Server
-	ids     map[string]string // by placeholder
-	clients map[string]*client
-	out     *Transcript
+	script   *Script
+	server   Server
+	ids      map[string]string // by placeholder
+	clients  map[string]*client
+	webs     map[string]*web
+	requests int // over HTTP, so far
+	out      *Transcript
 }
 
 // client is one connection of a conversation.
@@ -87,14 +96,17 @@ type received struct {
 // transcript.
 func Play(ctx context.Context, s *Script, server Server) (*Transcript, error) {
 	p := &player{
-		script: s, server: server, clients: make(map[string]*client), ids: make(map[string]string),
+		script: s, server: server, clients: make(map[string]*client), webs: make(map[string]*web), ids: make(map[string]string),
 		out: &Transcript{names: make(map[string]string), said: make(map[string]bool)},
 	}
 	defer p.end()
 	for i := 1; i <= 9; i++ {
 		p.learn("fresh"+strconv.Itoa(i), strconv.FormatUint(1<<50+rand.Uint64N(1<<52), 10))
 	}
-	for _, st := range s.steps {
+	for n, st := range s.steps {
+		if err := p.before(ctx, n); err != nil {
+			return nil, err
+		}
 		if err := p.step(ctx, st); err != nil {
 			return nil, fmt.Errorf("conversation: %s:%d: %w", s.Name, st.line, err)
 		}
@@ -103,6 +115,24 @@ func Play(ctx context.Context, s *Script, server Server) (*Transcript, error) {
 		return nil, fmt.Errorf("conversation: %s: %w", s.Name, err)
 	}
 	return p.out, nil
+}
+
+// before tells whoever wants to know which step comes next.
+func (p *player) before(ctx context.Context, n int) error {
+	if p.server.Before == nil {
+		return nil
+	}
+	for _, c := range p.clients {
+		if c.replies < c.owed {
+			return nil
+		}
+	}
+	for _, w := range p.webs {
+		if w.pending > 0 {
+			return nil
+		}
+	}
+	return p.server.Before(ctx, n, len(p.script.steps))
 }
 
 // collect brings the transcript up to date.
@@ -117,6 +147,9 @@ func (p *player) collect() {
 			}
 			p.out.Messages = append(p.out.Messages, out)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.webs)) {
+		p.out.Messages = append(p.out.Messages, p.webs[name].messages...)
 	}
 }
 
@@ -144,8 +177,11 @@ func (p *player) learn(name, id string) {
 }
 
 func (p *player) step(ctx context.Context, st step) error {
-	if st.verb == verbIdle {
+	switch {
+	case st.verb == verbIdle:
 		return idle(ctx, st.pause)
+	case st.verb >= verbRequest:
+		return p.webStep(ctx, st)
 	}
 	c, err := p.client(ctx, st)
 	if err != nil {
@@ -210,18 +246,23 @@ func (p *player) fill(text string) (string, error) {
 	return filled, unknown
 }
 
+// say fills in a text that is about to be sent.
+func (p *player) say(text string) (string, error) {
+	for _, n := range longNumber.FindAllString(text, -1) {
+		p.out.said[n] = true
+	}
+	return p.fill(text)
+}
+
 // send sends a text and waits for what it is worth.
 func (p *player) send(ctx context.Context, c *client, st step) error {
 	fragments := make([][]byte, len(st.fragments))
 	for i, f := range st.fragments {
-		filled, err := p.fill(f)
+		filled, err := p.say(f)
 		if err != nil {
 			return err
 		}
 		fragments[i] = []byte(filled)
-		for _, n := range longNumber.FindAllString(f, -1) {
-			p.out.said[n] = true
-		}
 	}
 	transactions := c.note(bytes.Join(fragments, nil))
 	op := ws.OpText
@@ -315,10 +356,15 @@ func (p *player) receive(ctx context.Context, c *client) error {
 	if r.reply {
 		c.replies++
 	}
+	p.learnFrom(m)
+	return nil
+}
+
+// learnFrom names the id that a reply gives.
+func (p *player) learnFrom(m lab.Message) {
 	if id := string(m.Get("data", "id")); id != "" && m.Transaction != "" && m.Janus == "success" {
 		p.learn(m.Transaction, id)
 	}
-	return nil
 }
 
 // note remembers which of the requests in a text go to a plugin, since their replies come from Janus's thread pool, and returns
@@ -342,6 +388,11 @@ func (c *client) note(text []byte) (transactions []string) {
 
 // settle waits until nothing more comes.
 func (p *player) settle(ctx context.Context) error {
+	for _, name := range slices.Sorted(maps.Keys(p.webs)) {
+		if err := p.waitAnswers(ctx, p.webs[name]); err != nil {
+			return err
+		}
+	}
 	deadline := time.Now().Add(patience / 4)
 	for last := time.Now(); time.Since(last) < quiet; {
 		for _, name := range slices.Sorted(maps.Keys(p.clients)) {

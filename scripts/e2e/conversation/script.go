@@ -22,6 +22,8 @@ type Script struct {
 	Name string
 	// Setup is what the server must be started with.
 	Setup Setup
+	// Alone says that no other conversation may be played with the server meanwhile.
+	Alone bool
 	steps []step
 	files map[string]string // by name, as JSON strings
 }
@@ -33,6 +35,8 @@ type Setup struct {
 	APISecret                      string
 	// TokenSecret is what tokens are signed with (token_auth_secret of Janus); none are asked for without.
 	TokenSecret string
+	// TokenAuth asks for stored tokens, which the Admin API adds.
+	TokenAuth bool
 }
 
 // String is the setup as written; "" for the usual one.
@@ -50,6 +54,9 @@ func (s Setup) String() string {
 	if s.TokenSecret != "" {
 		words = append(words, "token-secret="+s.TokenSecret)
 	}
+	if s.TokenAuth {
+		words = append(words, "token-auth")
+	}
 	return strings.Join(words, " ")
 }
 
@@ -62,6 +69,11 @@ const (
 	verbAbort
 	verbConnect
 	verbIdle
+	// Those from here on are for connections over HTTP.
+	verbRequest
+	verbPoll
+	verbHeader
+	verbWait
 )
 
 // step is one line.
@@ -72,9 +84,10 @@ type step struct {
 	fragments  []string // of a send
 	binary     bool
 	replies    int
-	goOn       bool   // the send waits for nothing
+	goOn       bool   // the send or request waits for nothing
 	kind       string // that an await waits for, or that a send is repeated for
-	path       string // of a connect
+	method     string // of a request
+	path       string // of a connect, a request, a poll; the name of a header
 	protocol   string
 	pause      time.Duration
 }
@@ -170,7 +183,7 @@ func (s *Script) parseLine(l line) error {
 		if len(s.steps) > 0 {
 			return errors.New("settings come before steps")
 		}
-		return s.Setup.parse(rest)
+		return s.parseSettings(rest)
 	case "idle":
 		pause, err := time.ParseDuration(rest)
 		if err != nil {
@@ -188,19 +201,23 @@ func (s *Script) parseLine(l line) error {
 	return nil
 }
 
-func (s *Setup) parse(words string) error {
+func (s *Script) parseSettings(words string) error {
 	for _, word := range strings.Fields(words) {
 		key, value, _ := strings.Cut(word, "=")
 		var err error
 		switch key {
 		case "session-timeout":
-			s.SessionTimeout, err = time.ParseDuration(value)
+			s.Setup.SessionTimeout, err = time.ParseDuration(value)
 		case "reclaim-timeout":
-			s.ReclaimTimeout, err = time.ParseDuration(value)
+			s.Setup.ReclaimTimeout, err = time.ParseDuration(value)
 		case "api-secret":
-			s.APISecret = value
+			s.Setup.APISecret = value
 		case "token-secret":
-			s.TokenSecret = value
+			s.Setup.TokenSecret = value
+		case "token-auth":
+			s.Setup.TokenAuth = true
+		case "alone":
+			s.Alone = true
 		default:
 			err = fmt.Errorf("unknown setting %q", key)
 		}
@@ -226,6 +243,9 @@ func parseStep(text string) (step, error) {
 	case len(words) == 3 && words[0] == "connect":
 		return step{verb: verbConnect, path: words[1], protocol: words[2]}, nil
 	}
+	if st, ok, err := parseWebStep(text); ok {
+		return st, err
+	}
 	m := sending.FindStringSubmatch(text)
 	if m == nil {
 		return step{}, errStep
@@ -244,6 +264,36 @@ func parseStep(text string) (step, error) {
 	var err error
 	st.fragments, err = unquoteAll(quoted)
 	return st, err
+}
+
+var (
+	requesting = regexp.MustCompile(`^(?:until ([a-z_0-9]+) )?(\+?)([A-Z]+) (/\S*|\*)(?: (.*))?$`)
+	polling    = regexp.MustCompile(`^poll ([1-9]) (/\S*)$`)
+	naming     = regexp.MustCompile(`^header ([A-Za-z-]+): (.*)$`)
+)
+
+// parseWebStep reads what follows the name of a connection over HTTP.
+func parseWebStep(text string) (st step, ok bool, err error) {
+	if text == "wait" {
+		return step{verb: verbWait}, true, nil
+	}
+	if m := polling.FindStringSubmatch(text); m != nil {
+		return step{verb: verbPoll, method: "GET", replies: int(m[1][0] - '0'), path: m[2]}, true, nil
+	}
+	if m := naming.FindStringSubmatch(text); m != nil {
+		return step{verb: verbHeader, path: m[1], fragments: []string{m[2]}}, true, nil
+	}
+	m := requesting.FindStringSubmatch(text)
+	if m == nil {
+		return step{}, false, nil
+	}
+	st = step{verb: verbRequest, kind: m[1], goOn: m[2] != "", method: m[3], path: m[4]}
+	if quoted, found := strings.CutPrefix(m[5], ">> "); found {
+		st.fragments, err = unquoteAll(quoted)
+	} else if m[5] != "" {
+		st.fragments = []string{m[5]}
+	}
+	return st, true, err
 }
 
 // unquoteAll reads strings quoted as in Go, with blanks between them.
