@@ -37,13 +37,25 @@ func startBrowser(t *testing.T) *browser {
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
-	allocator, endAllocator := chromedp.NewExecAllocator(within(t, 2*time.Minute), options...)
-	ctx, end := chromedp.NewContext(allocator)
+	allocator, endAllocator := chromedp.NewExecAllocator(within(t, 3*time.Minute), options...)
+	t.Cleanup(endAllocator)
+	return newPage(t, allocator)
+}
+
+// another opens a page beside this one, in the same Chromium and a window of its own: what is hidden shows no pictures.
+func (b *browser) another(t *testing.T) *browser {
+	t.Helper()
+	return newPage(t, b.ctx, chromedp.WithNewWindow(true))
+}
+
+// newPage opens a page, or Chromium with its first page.
+func newPage(t *testing.T, in context.Context, options ...chromedp.ContextOption) *browser {
+	t.Helper()
+	ctx, end := chromedp.NewContext(in, options...)
 	b := &browser{ctx: ctx}
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx) // closes it in peace
 		end()
-		endAllocator()
 		<-b.listened
 		if t.Failed() {
 			t.Logf("console of the page:\n%s", strings.Join(b.console, "\n"))
@@ -109,12 +121,21 @@ const (
 		const video = document.querySelector("#videoright video");
 		return video && video.videoWidth > 0 ? video.getVideoPlaybackQuality().totalVideoFrames : 0;
 	})()`
-	// decoded is how many the PeerConnection received and decoded, heard how much of the sound (in seconds).
-	decoded = `echotest.webrtcStuff.pc.getStats().then(s => [...s.values()].reduce((n, r) =>
-		n + (r.type === "inbound-rtp" && r.kind === "video" ? r.framesDecoded : 0), 0))`
-	heard = `echotest.webrtcStuff.pc.getStats().then(s => [...s.values()].reduce((n, r) =>
-		n + (r.type === "inbound-rtp" && r.kind === "audio" ? r.totalSamplesDuration : 0), 0))`
 )
+
+// decoded is how many pictures a handle of janus.js has received and decoded.
+func decoded(handle string) string { return statistic(handle, "inbound-rtp", "video", "framesDecoded") }
+
+// heard is how much sound a handle has received, in seconds.
+func heard(handle string) string {
+	return statistic(handle, "inbound-rtp", "audio", "totalSamplesDuration")
+}
+
+// statistic is a number that the PeerConnection of a handle counts, added up over its streams of one kind.
+func statistic(handle, report, kind, number string) string {
+	return fmt.Sprintf(`%s.webrtcStuff.pc.getStats().then(s => [...s.values()].reduce((n, r) =>
+		n + (r.type === %q && r.kind === %q ? r.%s : 0), 0))`, handle, report, kind, number)
+}
 
 // TestEchoTestPage opens the stock echo test page of a cluster in one process: it must show its own pictures, sent through a Janus
 // and back, and get back what it writes to its data channel. It does so over either transport.
@@ -128,24 +149,8 @@ func TestEchoTestPage(t *testing.T) {
 func echoTestPage(t *testing.T, n int) {
 	dev := lab.Role(t, "dev", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--demo", "127.0.0.1:0", "--nats-listen", "off", "--health", "127.0.0.1:0")
 	b := startBrowser(t)
-	b.do(t, "open the page",
-		chromedp.Navigate(dev.Ready.Fields["demo"]+"echotest.html"),
-		chromedp.WaitReady("#start"),
-		until(`typeof Janus !== "undefined" && Janus.initDone`),
-		until(fmt.Sprintf(`(server = server[%d]) !== undefined`, n)),
-		chromedp.Click("#start"),
-	)
-	first := b.waitAbove(t, "pictures shown", shown, 0)
-	// At ten a second these take two seconds.
-	b.waitAbove(t, "pictures shown", shown, first+20)
-	b.waitAbove(t, "pictures decoded", decoded, 20)
-	b.waitAbove(t, "seconds of sound", heard, 1)
-
-	b.do(t, "write to the data channel",
-		chromedp.WaitEnabled("#datasend"),
-		chromedp.SendKeys("#datasend", "is anybody there?"+kb.Enter),
-		until(`document.querySelector("#datarecv").value === "Janus EchoTest here! You wrote: is anybody there?"`),
-	)
+	b.open(t, dev.Ready.Fields["demo"]+"echotest.html", n)
+	b.echo(t)
 	if all, err := metrics(dev); err != nil || all["januscloud_edge_http_answers_total"] > 0 != (n == 1) {
 		t.Errorf("the page used another transport: %v answers over HTTP, %v", all["januscloud_edge_http_answers_total"], err)
 	}
@@ -155,10 +160,42 @@ func echoTestPage(t *testing.T, n int) {
 	if handles := metric(t, dev, "januscloud_media_handles"); handles != 1 {
 		t.Errorf("the two Janus have %v handles, want that of the page", handles)
 	}
-	// The page loads itself anew when its session is destroyed.
-	b.do(t, "stop", chromedp.Click("#start"))
-	b.waitAbove(t, "the button of a new page", `document.querySelector("#start")?.innerText === "Start" ? 1 : 0`, 0)
+	b.stop(t)
 	lab.WaitFor(t, 10*time.Second, func() string {
 		return mismatch(dev, map[string]float64{"januscloud_session_sessions": 0, "januscloud_media_sessions": 0})
 	})
+}
+
+// open opens a demo page, has it use the n-th of the servers that it knows (0: over WebSocket, 1: over HTTP), and starts it.
+func (b *browser) open(t *testing.T, url string, n int) {
+	t.Helper()
+	b.do(t, "open the page",
+		chromedp.Navigate(url),
+		chromedp.WaitReady("#start"),
+		until(`typeof Janus !== "undefined" && Janus.initDone`),
+		until(fmt.Sprintf(`(server = server[%d]) !== undefined`, n)),
+		chromedp.Click("#start"),
+	)
+}
+
+// stop presses the button that ends a demo. The page loads itself anew when its session is destroyed.
+func (b *browser) stop(t *testing.T) {
+	t.Helper()
+	b.do(t, "stop", chromedp.Click("#start"))
+	b.waitAbove(t, "the button of a new page", `document.querySelector("#start")?.innerText === "Start" ? 1 : 0`, 0)
+}
+
+// echo waits until the echo test page has its pictures, its sound and its words back.
+func (b *browser) echo(t *testing.T) {
+	t.Helper()
+	first := b.waitAbove(t, "pictures shown", shown, 0)
+	// At ten a second these take two seconds.
+	b.waitAbove(t, "pictures shown", shown, first+20)
+	b.waitAbove(t, "pictures decoded", decoded("echotest"), 20)
+	b.waitAbove(t, "seconds of sound", heard("echotest"), 1)
+	b.do(t, "write to the data channel",
+		chromedp.WaitEnabled("#datasend"),
+		chromedp.SendKeys("#datasend", "is anybody there?"+kb.Enter),
+		until(`document.querySelector("#datarecv").value === "Janus EchoTest here! You wrote: is anybody there?"`),
+	)
 }

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// The servers that a demo page knows.
+const (
+	overWebSocket = iota
+	overHTTP
+)
+
+// TestBalancedEcho opens the stock echo test page through a balancer in front of two edges and two Janus, over either transport.
+func TestBalancedEcho(t *testing.T) {
+	c := startBalanced(t, 2)
+	b := startBrowser(t)
+	for _, n := range []int{overWebSocket, overHTTP, overWebSocket} {
+		b.open(t, c.front.PagesURL+"echotest.html", n)
+		b.echo(t)
+		b.stop(t)
+		c.waitNoSessions(t)
+	}
+	c.checkRequests(t, 1)
+	c.leave(t, b)
+	c.checkConnections(t)
+}
+
+// TestBalancedPages opens the stock pages whose visitors meet one another, through a balancer in front of two edges and one
+// Janus. Where there are two visitors, one comes over WebSocket and one over HTTP.
+func TestBalancedPages(t *testing.T) {
+	c := startBalanced(t, 1)
+	one := startBrowser(t)
+	two := one.another(t)
+	sessions := 0
+	for _, p := range []struct {
+		file  string
+		alone func(t *testing.T, b *browser, name string)
+		meet  func(t *testing.T, one, two *browser)
+	}{
+		{"videoroomtest.html", nil, videoRoom},
+		{"mvideoroomtest.html", nil, multistreamVideoRoom},
+		{"videocalltest.html", nil, videoCall},
+		{"audiobridgetest.html", nil, audioBridge},
+		{"textroomtest.html", nil, textRoom},
+		{"streamingtest.html", streaming, nil},
+		{"recordplaytest.html", recordPlay, nil},
+	} {
+		t.Run(p.file, func(t *testing.T) {
+			url := c.front.PagesURL + p.file
+			one.open(t, url, overWebSocket)
+			if p.alone != nil {
+				p.alone(t, one, "over WebSocket")
+				c.leave(t, one)
+			}
+			two.open(t, url, overHTTP)
+			sessions++
+			if p.alone != nil {
+				p.alone(t, two, "over HTTP")
+			} else {
+				p.meet(t, one, two)
+			}
+			c.leave(t, one, two)
+		})
+	}
+	c.checkRequests(t, sessions)
+	c.checkConnections(t)
+}
+
+// leave has the pages go away, at which janus.js destroys their sessions.
+func (c *balanced) leave(t *testing.T, pages ...*browser) {
+	t.Helper()
+	for _, b := range pages {
+		b.do(t, "leave the page", chromedp.Navigate("about:blank"))
+	}
+	c.waitNoSessions(t)
+}
+
+// script is a step that a page's own script could do.
+func script(expression string) chromedp.Action[chromedp.Void] {
+	return chromedp.Evaluate[chromedp.Void](expression + "; undefined")
+}
+
+// enter writes into a field and presses Enter.
+func (b *browser) enter(t *testing.T, field, text string) {
+	t.Helper()
+	b.do(t, "write into "+field, chromedp.WaitVisible(field), chromedp.WaitEnabled(field), chromedp.SendKeys(field, text+kb.Enter))
+}
+
+// waitTrue waits until an expression is true.
+func (b *browser) waitTrue(t *testing.T, what, expression string) {
+	t.Helper()
+	b.waitAbove(t, what, fmt.Sprintf(`(%s) ? 1 : 0`, expression), 0)
+}
+
+// sees waits until a handle has brought pictures and sound.
+func (b *browser) sees(t *testing.T, handle string) {
+	t.Helper()
+	b.waitAbove(t, "pictures decoded", decoded(handle), 10)
+	b.waitAbove(t, "seconds of sound", heard(handle), 0.5)
+}
+
+// videoRoom has two people meet, see one another, and part.
+func videoRoom(t *testing.T, one, two *browser) {
+	one.enter(t, "#username", "Ada")
+	one.waitTrue(t, "its own picture is there", `document.querySelector("#videolocal video")`)
+	two.enter(t, "#username", "Bob")
+	one.sees(t, "feeds[1]")
+	two.sees(t, "feeds[1]")
+	one.waitTrue(t, "the name of the other", `document.querySelector("#remote1").innerText === "Bob"`)
+	two.waitTrue(t, "the name of the other", `document.querySelector("#remote1").innerText === "Ada"`)
+	two.do(t, "unpublish", chromedp.Click("#unpublish"))
+	one.waitTrue(t, "the other one has gone", `!feeds[1]`)
+	two.do(t, "publish again", chromedp.WaitVisible("#publish"), chromedp.Click("#publish"))
+	one.sees(t, "feeds[1]")
+	two.do(t, "leave", chromedp.Navigate("about:blank"))
+	one.waitTrue(t, "the other one has gone", `!feeds[1]`)
+}
+
+// multistreamVideoRoom is the same with one PeerConnection for all that is received.
+func multistreamVideoRoom(t *testing.T, one, two *browser) {
+	one.enter(t, "#username", "Ada")
+	one.waitTrue(t, "its own picture is there", `document.querySelector("#videolocal video")`)
+	two.enter(t, "#username", "Bob")
+	one.sees(t, "remoteFeed")
+	two.sees(t, "remoteFeed")
+}
+
+// videoCall has one call the other, who answers; they see one another, and one writes.
+func videoCall(t *testing.T, one, two *browser) {
+	one.enter(t, "#username", "ada")
+	two.enter(t, "#username", "bob")
+	one.do(t, "register", chromedp.WaitVisible("#youok"))
+	two.do(t, "register", chromedp.WaitVisible("#youok"))
+	one.enter(t, "#peer", "bob")
+	two.do(t, "answer", chromedp.WaitReady(".bootbox .btn-success"), script(`$(".bootbox .btn-success").click()`))
+	one.sees(t, "videocall")
+	two.sees(t, "videocall")
+	one.do(t, "write", chromedp.WaitEnabled("#datasend"), script(`$("#datasend").val("hello"); sendData()`))
+	two.waitTrue(t, "what the other wrote", `document.querySelector("#datarecv").value === "hello"`)
+	two.do(t, "hang up", script(`$("#call").click()`))
+	one.waitTrue(t, "the call has ended", `document.querySelector(".bootbox")?.innerText.includes("Call hangup") ||
+		document.querySelector("#call").innerText === "Call"`)
+}
+
+// audioBridge has two people hear the room, and know of one another.
+func audioBridge(t *testing.T, one, two *browser) {
+	one.enter(t, "#username", "Ada")
+	two.enter(t, "#username", "Bob")
+	for b, other := range map[*browser]string{one: "Bob", two: "Ada"} {
+		b.waitAbove(t, "seconds of sound", heard("mixertest"), 1)
+		b.waitTrue(t, "the name of the other", fmt.Sprintf(`document.querySelector("#list").innerText.includes(%q)`, other))
+	}
+}
+
+// textRoom has two people write to one another over data channels.
+func textRoom(t *testing.T, one, two *browser) {
+	one.enter(t, "#username", "Ada")
+	two.enter(t, "#username", "Bob")
+	one.waitTrue(t, "the name of the other", `document.querySelector("#list").innerText.includes("Bob")`)
+	two.waitTrue(t, "the name of the other", `document.querySelector("#list").innerText.includes("Ada")`)
+	one.enter(t, "#datasend", "hello Bob")
+	two.enter(t, "#datasend", "hello Ada")
+	one.waitTrue(t, "what the other wrote", `document.querySelector("#chatroom").innerText.includes("hello Ada")`)
+	two.waitTrue(t, "what the other wrote", `document.querySelector("#chatroom").innerText.includes("hello Bob")`)
+}
+
+// streaming listens to the radio, then to the music of Janus's samples.
+func streaming(t *testing.T, b *browser, _ string) {
+	for _, id := range []int{2, 3} {
+		entry := fmt.Sprintf(`#streamslist a[id="%d"]`, id)
+		b.do(t, "choose a stream", chromedp.WaitReady(entry), chromedp.WaitEnabled("#watch"), script(fmt.Sprintf(`$('%s').click()`, entry)))
+		b.do(t, "watch", chromedp.Click("#watch"))
+		b.waitAbove(t, "seconds of sound", heard("streaming"), 1)
+		b.do(t, "stop watching", until(`document.querySelector("#watch").innerText === "Stop"`), chromedp.Click("#watch"),
+			until(`document.querySelector("#watch").innerText.startsWith("Watch")`))
+	}
+}
+
+// recordPlay makes a recording of some name, and plays it.
+func recordPlay(t *testing.T, b *browser, name string) {
+	b.do(t, "record", chromedp.WaitEnabled("#record"), chromedp.Click("#record"), chromedp.WaitReady(".bootbox-input"),
+		script(fmt.Sprintf(`$(".bootbox-input").val(%q); $(".bootbox .btn-primary").click()`, name)))
+	b.waitAbove(t, "pictures sent", statistic("recordplay", "outbound-rtp", "video", "framesEncoded"), 30)
+	b.do(t, "end the recording", script(`$("#stop").click()`))
+	entry := fmt.Sprintf(`$("#recslist a").filter((n, a) => a.innerText.includes(%q))`, name)
+	b.waitTrue(t, "the recording is in the list", entry+`.length === 1`)
+	b.do(t, "play", script(entry+`.click()`), script(`$("#play").click()`))
+	b.waitAbove(t, "pictures played", decoded("recordplay"), 10)
+	b.waitAbove(t, "seconds of sound played", heard("recordplay"), 0.5)
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/januscloud/januscloud/scripts/lab"
+)
+
+// adminSecret is that of the edges behind a balancer.
+const adminSecret = "the secret of the cluster"
+
+// balanced is a cluster of two edges and two session nodes behind an nginx that knows no stickiness.
+type balanced struct {
+	*testCluster
+	front *lab.Balancer
+}
+
+// startBalanced starts one with some Janus behind it, and the stock demo pages in front.
+func startBalanced(t *testing.T, janus int) *balanced {
+	t.Helper()
+	const pages = "/usr/share/janus/demos"
+	if _, err := os.Stat(pages + "/echotest.html"); err != nil {
+		t.Fatalf("the demo pages are missing: scripts/lab/install.sh janus-demos: %v", err)
+	}
+	// A page that goes away closes its WebSocket without a word, and its session lives for the reclaim time.
+	timeouts := []string{"--reclaim-timeout", "1s"}
+	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 2, janus: janus, sessionFlags: timeouts, edgeFlags: append(timeouts,
+		"--admin-ws", "127.0.0.1:0", "--admin-http", "127.0.0.1:0", "--admin-secret", adminSecret,
+	)})
+	behind := lab.Behind{Pages: pages}
+	for _, e := range c.edges {
+		behind.WS = append(behind.WS, hostPort(e.Ready.WS))
+		behind.HTTP = append(behind.HTTP, hostPort(e.Ready.HTTP))
+		for url := range strings.SplitSeq(e.Ready.Admin, ",") {
+			if strings.HasPrefix(url, "ws:") {
+				behind.AdminWS = append(behind.AdminWS, hostPort(url))
+			} else {
+				behind.AdminHTTP = append(behind.AdminHTTP, hostPort(url))
+			}
+		}
+	}
+	return &balanced{c, lab.Nginx(t, behind)}
+}
+
+// hostPort leaves of a URL what a balancer is told.
+func hostPort(url string) string {
+	_, rest, found := strings.Cut(url, "://")
+	if !found {
+		rest = url
+	}
+	address, _, _ := strings.Cut(rest, "/")
+	return address
+}
+
+// waitNoSessions waits until neither the session nodes nor the media roles have a session.
+func (c *balanced) waitNoSessions(t *testing.T) {
+	t.Helper()
+	lab.WaitFor(t, 15*time.Second, func() string {
+		for _, n := range c.nodes {
+			if reason := mismatch(n, map[string]float64{"januscloud_session_sessions": 0}); reason != "" {
+				return reason
+			}
+		}
+		for _, m := range c.media {
+			if reason := mismatch(m, map[string]float64{"januscloud_media_sessions": 0}); reason != "" {
+				return reason
+			}
+		}
+		return ""
+	})
+}
+
+// checkConnections looks whether connections over WebSocket were given to both edges.
+func (c *balanced) checkConnections(t *testing.T) {
+	t.Helper()
+	lab.WaitFor(t, 10*time.Second, func() string { // each is noted when it ends
+		all, err := c.front.Passages()
+		if err != nil {
+			return err.Error()
+		}
+		edges := make(map[string]int)
+		for _, p := range all {
+			if p.Service == "ws" && p.Status == 101 {
+				edges[p.Edge]++
+			}
+		}
+		if len(edges) != len(c.edges) {
+			return fmt.Sprintf("WebSocket connections by edge: %v", edges)
+		}
+		return ""
+	})
+}
+
+// checkRequests looks whether the requests of each session that lived over HTTP were spread over both edges, and
+// whether there were as many sessions as there should have been.
+func (c *balanced) checkRequests(t *testing.T, sessions int) {
+	t.Helper()
+	all, err := c.front.Passages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bySession := make(map[string]map[string]int)
+	for _, p := range all {
+		// /janus/<session>/<handle>?rid=…
+		path, _, _ := strings.Cut(p.Path, "?")
+		parts := strings.Split(path, "/")
+		if p.Service != "http" || p.Method == "OPTIONS" || len(parts) < 3 {
+			continue
+		}
+		// What nginx notes of a poll whose page has left.
+		const closed = 499
+		if p.Status != 200 && (p.Status != closed || p.Method != "GET") {
+			t.Errorf("%s %s was answered %d", p.Method, p.Path, p.Status)
+		}
+		if bySession[parts[2]] == nil {
+			bySession[parts[2]] = make(map[string]int)
+		}
+		bySession[parts[2]][p.Edge]++
+	}
+	if len(bySession) != sessions {
+		t.Errorf("%d sessions over HTTP, want %d", len(bySession), sessions)
+	}
+	for session, edges := range bySession {
+		least, total := 1<<30, 0
+		for _, n := range edges {
+			least, total = min(least, n), total+n
+		}
+		t.Logf("session %s: %d requests, by edge %v", session, total, edges)
+		// Which of a page's requests fall to which edge is chance: there are preflights, and other pages.
+		if len(edges) < 2 || least < max(2, total/8) {
+			t.Errorf("session %s: its requests went to %v", session, edges)
+		}
+	}
+}
