@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/januscloud/januscloud/edge/auth"
+	"github.com/januscloud/januscloud/edge/rest"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/roster"
 	"github.com/januscloud/januscloud/messages/settings"
@@ -37,6 +38,7 @@ type Edge struct {
 	log        *slog.Logger
 	metrics    *metrics
 	guard      auth.Guard
+	cors       rest.CORS
 	tokens     *auth.Tokens // nil: none are stored
 
 	bus     publisher
@@ -69,6 +71,7 @@ func newEdge(o Options) *Edge {
 	e := &Edge{
 		opts: o, member: messages.NewMember(o.Name), host: hostName(), start: time.Now(),
 		log: o.Log.With("node", o.Name), guard: auth.NewGuard(o.APISecret),
+		cors: rest.NewCORS(o.Origin, o.EnforceOrigin),
 	}
 	e.askSubject = messages.EdgeAsk(e.member)
 	e.metrics = newMetrics(o.Registry, e)

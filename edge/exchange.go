@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -44,13 +43,15 @@ func (h *httpTransport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.report()
 	target, known := h.base.Parse(r.RequestURI)
 	x := &exchange{httpTransport: h, w: w, r: r, target: target, answer: make(chan []byte, 1)}
-	h.crossOrigin(w.Header(), r.Header)
+	h.edge.cors.Tell(w.Header(), r.Header)
+	h.requests.Add(1)
+	defer h.requests.Add(-1)
 	method := strings.ToUpper(r.Method)
 	switch {
 	case method != http.MethodGet && method != http.MethodPost && method != http.MethodOptions:
 		x.needNoBody()
 		x.refuse(messages.Errorf(messages.CodeTransportSpecific, "Unsupported method %s", r.Method))
-	case !h.admits(r.Header):
+	case !h.edge.cors.Admits(r.Header):
 		x.hangUp(http.StatusForbidden)
 	case method == http.MethodOptions && known:
 		x.hangUp(http.StatusOK)
@@ -84,7 +85,7 @@ func (x *exchange) get() {
 	case x.target.More:
 		x.status(http.StatusNotFound)
 	case x.place() != "":
-		x.request(fmt.Appendf(nil, `{"janus":"%s","transaction":"%s"}`, x.place(), randomTransaction()))
+		x.request(fmt.Appendf(nil, `{"janus":"%s","transaction":"%s"}`, x.place(), rest.Transaction()))
 	case x.target.SessionID() == 0:
 		x.status(http.StatusNotFound)
 	case !x.admitted():
@@ -245,11 +246,7 @@ func (x *exchange) status(status int) {
 // refuse answers with an error of the transport itself.
 func (x *exchange) refuse(err *messages.Error) {
 	x.edge.metrics.refused(err.Code)
-	if err.Reason == "" {
-		x.text(fmt.Appendf(nil, `{"janus":"error","error":{"code":%d}}`, err.Code))
-		return
-	}
-	x.text(messages.Reply{}.AppendError(nil, err))
+	x.text(rest.Refusal(err))
 }
 
 // text answers with JSON: errors, too, are a success of HTTP.
@@ -261,14 +258,4 @@ func (x *exchange) text(text []byte) {
 	if _, err := x.w.Write(text); err != nil && !errors.Is(err, http.ErrBodyNotAllowed) {
 		x.edge.metrics.drop(dropClient)
 	}
-}
-
-// randomTransaction is what Janus gives a request that it makes of a GET.
-func randomTransaction() string {
-	const charset = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	var b [11]byte
-	for i := range b {
-		b[i] = charset[rand.IntN(len(charset))]
-	}
-	return string(b[:])
 }

@@ -39,8 +39,9 @@ type httpTransport struct {
 	edge     *Edge
 	name     string // schemeHTTP or schemeHTTPS
 	base     rest.Base
-	fixed    http.Header // headers of every answer
-	listener net.Listener
+	listener net.Listener   // bounded, or that over TLS
+	bounded  *rest.Listener // nil: it does not listen
+	requests atomic.Int64   // that are served now
 	server   *http.Server
 	leaving  chan struct{} // closed when long polls are to end
 	cut      chan struct{} // closed when nobody waits for anything any more
@@ -61,9 +62,10 @@ func (e *Edge) listenHTTP(ctx context.Context, scheme, address string) (transpor
 	if err != nil {
 		return nil, err
 	}
-	h.listener = &boundedListener{TCPListener: listener.(*net.TCPListener), most: e.opts.maxHTTPClients(), refused: func() { e.metrics.drop(dropClients) }}
+	h.bounded = rest.Limit(listener, e.opts.maxHTTPClients(), func() { e.metrics.drop(dropClients) })
+	h.listener = h.bounded
 	if config != nil {
-		h.listener = tls.NewListener(h.listener, config)
+		h.listener = tls.NewListener(h.bounded, config)
 	}
 	return h, nil
 }
@@ -72,7 +74,7 @@ func (e *Edge) listenHTTP(ctx context.Context, scheme, address string) (transpor
 func (e *Edge) newHTTP(scheme string) *httpTransport {
 	base, _ := rest.NewBase(e.opts.HTTPBase) // was checked
 	h := &httpTransport{
-		edge: e, name: scheme, base: base, fixed: corsHeader(e.opts.Origin),
+		edge: e, name: scheme, base: base,
 		leaving: make(chan struct{}), cut: make(chan struct{}),
 	}
 	var protocols http.Protocols
@@ -84,6 +86,8 @@ func (e *Edge) newHTTP(scheme string) *httpTransport {
 	}
 	return h
 }
+
+func (h *httpTransport) clients() int { return h.bounded.Open() }
 
 func (h *httpTransport) scheme() string { return h.name }
 
@@ -110,43 +114,3 @@ func (h *httpTransport) stop(ctx context.Context) error {
 }
 
 func (h *httpTransport) abandon() { _ = h.listener.Close() }
-
-// boundedListener hangs up on who comes when there are too many already, as libmicrohttpd does.
-type boundedListener struct {
-	*net.TCPListener
-	most    int
-	refused func()
-	open    atomic.Int64
-}
-
-// Accept implements net.Listener.
-func (l *boundedListener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.AcceptTCP()
-		if err != nil {
-			return nil, err
-		}
-		if l.open.Add(1) <= int64(l.most) {
-			return &boundedConn{TCPConn: c, listener: l}, nil
-		}
-		l.open.Add(-1)
-		l.refused()
-		_ = c.Close()
-	}
-}
-
-// boundedConn counts itself out when it is closed. It is a TCP connection in all else: net/http half-closes those, so that
-// its last words arrive.
-type boundedConn struct {
-	*net.TCPConn
-	listener *boundedListener
-	closed   atomic.Bool
-}
-
-// Close implements net.Conn.
-func (c *boundedConn) Close() error {
-	if !c.closed.Swap(true) {
-		c.listener.open.Add(-1)
-	}
-	return c.TCPConn.Close()
-}

@@ -23,7 +23,7 @@ import (
 // Defaults of Options.
 const (
 	DefaultDeadline              = 30 * time.Second
-	DefaultOrigin                = "*"
+	DefaultOrigin                = rest.AnyOrigin
 	DefaultHTTPBase              = "/janus"
 	DefaultMaxInFlight           = 256 << 20
 	DefaultMaxConnectionInFlight = 4 << 20

@@ -19,3 +19,14 @@ func (e *Edge) Rules() *settings.Rules { return &e.info.rules }
 
 // Pings reports whether GET /ping is answered over HTTP, which depends on the version of Janus.
 func (e *Edge) Pings() bool { return e.info.pings.Load() }
+
+// Clients tells of each transport, by scheme: how many connections it has and, over HTTP, how many requests are under way.
+func (e *Edge) Clients(each func(scheme string, connections, requests int)) {
+	for _, t := range e.transports {
+		requests := 0
+		if h, ok := t.(*httpTransport); ok {
+			requests = int(h.requests.Load())
+		}
+		each(t.scheme(), t.clients(), requests)
+	}
+}

@@ -23,6 +23,8 @@ type transport interface {
 	scheme() string
 	// url is the address for clients on host, where it listens on all.
 	url(host string) string
+	// clients is the number of connections.
+	clients() int
 	// serve accepts clients until ctx ends or the transport is stopped.
 	serve(ctx context.Context)
 	// stop sends the clients that are there elsewhere and waits for them, until ctx ends.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/gobwas/ws"
 
@@ -46,7 +45,7 @@ func (e *Edge) listenWebSocket(ctx context.Context, scheme, address string) (tra
 		Name: scheme, Subprotocols: []string{subprotocol},
 		MaxMessage: e.opts.MaxMessage, MaxQueue: e.opts.MaxQueue, MaxConns: e.opts.MaxConnections,
 		PingInterval: e.opts.PingInterval, PongTimeout: e.opts.PongTimeout,
-		Header: e.crossOrigin, IDs: &e.numbers, Log: e.log, Registry: e.opts.Registry,
+		Header: func(r *websocket.Request) (http.Header, bool) { return e.cors.Upgrade(r.Header) }, IDs: &e.numbers, Log: e.log, Registry: e.opts.Registry,
 	}
 	if scheme == schemeWSS {
 		certificate, err := websocket.LoadCertificate(e.opts.CertFile, e.opts.KeyFile, e.log)
@@ -74,26 +73,10 @@ func (w *webSocket) stop(ctx context.Context) error {
 	return w.server.Shutdown(ctx, ws.StatusGoingAway, "edge is stopping")
 }
 
+func (w *webSocket) clients() int { return w.server.Len() }
+
 func (w *webSocket) scheme() string { return w.name }
 
 func (w *webSocket) url(host string) string { return urlOf(w.name, host, w.listener.Addr()) }
 
 func (w *webSocket) abandon() { _ = w.listener.Close() }
-
-// crossOrigin answers the browser's question who may use this edge, as Janus does.
-func (e *Edge) crossOrigin(r *websocket.Request) (http.Header, bool) {
-	h := http.Header{"Access-Control-Allow-Origin": {e.opts.Origin}}
-	if e.opts.Origin == DefaultOrigin {
-		return h, true
-	}
-	for asked, allowed := range map[string]string{
-		"Access-Control-Request-Headers": "Access-Control-Allow-Headers",
-		"Access-Control-Request-Methods": "Access-Control-Allow-Methods",
-	} {
-		if value := r.Header.Get(asked); value != "" {
-			h.Set(allowed, value)
-		}
-	}
-	origin := r.Header.Get("Origin")
-	return h, !e.opts.EnforceOrigin || origin != "" && strings.HasPrefix(origin, e.opts.Origin)
-}

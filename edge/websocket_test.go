@@ -24,7 +24,6 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
-	"github.com/januscloud/januscloud/edge/websocket"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/janusjson"
 	"github.com/januscloud/januscloud/scripts/lab"
@@ -97,10 +96,9 @@ func TestCrossOrigin(t *testing.T) {
 		"only a stated": {options: Options{Origin: "https://example.org", EnforceOrigin: true}, refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &Edge{opts: x.options.withDefaults()}
-			r := &websocket.Request{Header: asked.Clone()}
-			r.Header.Set("Origin", x.origin)
-			h, ok := e.crossOrigin(r)
+			header := asked.Clone()
+			header.Set("Origin", x.origin)
+			h, ok := newEdge(x.options).cors.Upgrade(header)
 			expect(t, "allowed", ok, !x.refused)
 			if !x.refused {
 				expect(t, "origin", h.Get("Access-Control-Allow-Origin"), x.want)

@@ -150,7 +150,8 @@ func (c *devCommand) startRoles(ctx context.Context, p *process, servers []fleet
 	edge := edgeSettings{c.Edge, c.Access, c.Admin, c.Session}
 	listened := []listener{{&edge.WS, "ws"}, {&edge.WSS, "wss"}, {&edge.HTTP, "http"}, {&edge.HTTPS, "https"}}
 	if edge.AdminSecret.Reveal() != "" {
-		listened = append(listened, listener{&edge.AdminHTTP, "admin-http"}, listener{&edge.AdminWS, "admin-ws"})
+		listened = append(listened, listener{&edge.AdminHTTP, "admin-http"}, listener{&edge.AdminWS, "admin-ws"},
+			listener{&edge.AdminHTTPS, "admin-https"}, listener{&edge.AdminWSS, "admin-wss"})
 	}
 	for _, a := range listened {
 		free, err := p.freeOr(ctx, *a.address, a.flag)

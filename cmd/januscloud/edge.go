@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/januscloud/januscloud/cmd/januscloud/config"
@@ -77,14 +78,15 @@ func (p *process) startEdge(ctx context.Context, name, region string, c edgeSett
 // startAdmin serves the Admin API beside an edge, and tells where: its addresses, separated by commas. Without a secret
 // there is none: whoever reaches it commands the cluster.
 func (p *process) startAdmin(ctx context.Context, e *edge.Edge, c edgeSettings) (addresses string, err error) {
-	if c.AdminSecret.Reveal() == "" || c.AdminHTTP.Off() && c.AdminWS.Off() {
+	if c.AdminSecret.Reveal() == "" || c.AdminHTTP.Off() && c.AdminHTTPS.Off() && c.AdminWS.Off() && c.AdminWSS.Off() {
 		return "", nil
 	}
 	o := admin.Options{
-		HTTP: string(c.AdminHTTP), WS: string(c.AdminWS), Secret: c.AdminSecret.Reveal(), Origin: c.AllowOrigin,
+		HTTP: string(c.AdminHTTP), HTTPS: string(c.AdminHTTPS), WS: string(c.AdminWS), WSS: string(c.AdminWSS), Base: c.AdminBase,
+		CertFile: c.TLSCert, KeyFile: c.TLSKey, Secret: c.AdminSecret.Reveal(), Origin: c.AllowOrigin, EnforceOrigin: c.EnforceCORS,
 		Bus: p.bus, Roster: p.roster, Log: p.log, Registry: p.registry,
 		SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout, Rules: e.Rules(),
-		Info: e.AppendInfo, Pings: e.Pings, TokenAuth: c.TokenAuth, Tokens: e.Tokens(),
+		Info: e.AppendInfo, Pings: e.Pings, Clients: e.Clients, TokenAuth: c.TokenAuth, Tokens: e.Tokens(),
 	}
 	a, err := admin.Start(ctx, o)
 	if err != nil {
@@ -92,5 +94,6 @@ func (p *process) startAdmin(ctx context.Context, e *edge.Edge, c edgeSettings) 
 	}
 	p.onStop("Admin API", a.Stop)
 	at := a.Addresses()
-	return strings.Trim(at["http"]+","+at["ws"], ","), nil
+	served := slices.DeleteFunc([]string{at["http"], at["https"], at["ws"], at["wss"]}, func(address string) bool { return address == "" })
+	return strings.Join(served, ","), nil
 }

@@ -4,11 +4,12 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/januscloud/januscloud/edge/auth"
 	"github.com/januscloud/januscloud/edge/rest"
+	"github.com/januscloud/januscloud/edge/websocket"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
 	"github.com/januscloud/januscloud/messages/roster"
@@ -41,15 +43,18 @@ var ErrOptions = errors.New("admin: bad options")
 
 // Options say what is served and for whom.
 type Options struct {
-	// HTTP and WS are addresses to listen on, host:port; empty: not at all.
-	HTTP, WS string
+	// HTTP, HTTPS, WS and WSS are addresses to listen on, host:port; empty: not at all. Those over TLS need CertFile and
+	// KeyFile, PEM files that are read again when they change.
+	HTTP, HTTPS, WS, WSS string
+	CertFile, KeyFile    string
 	// Base is the path of the HTTP transport. Empty: DefaultBase.
 	Base string
 	// Secret is what requests must carry as admin_secret. It may not be empty.
 	Secret string
 	// Origin is who may use the API from a web page, as Access-Control-Allow-Origin. Empty: "*", as Janus has it: a page
-	// can do nothing without the secret.
-	Origin string
+	// can do nothing without the secret. With EnforceOrigin pages from elsewhere are refused, as by the Janus API.
+	Origin        string
+	EnforceOrigin bool
 
 	Bus    *bus.Bus
 	Roster *roster.Roster
@@ -65,6 +70,8 @@ type Options struct {
 	// whether GET /ping is answered, which Janus does since 1.2.2; nil: it is not.
 	Info  func(dst, transaction []byte) []byte
 	Pings func() bool
+	// Clients tells of the transports of the Janus API at this edge, for query_transport; nil: there are none.
+	Clients func(each func(scheme string, connections, requests int))
 	// TokenAuth tells that clients are asked for tokens (token_auth of Janus), and Tokens are those that are stored; nil when
 	// there are none.
 	TokenAuth bool
@@ -81,8 +88,24 @@ type Admin struct {
 	slots   chan struct{} // one for each request under way
 
 	background
-	http *httpServer // nil: none
-	ws   *wsServer   // nil: none
+	cors       rest.CORS
+	transports []transport
+}
+
+// clients is what a transport has to do.
+type clients struct {
+	scheme      string // ws, wss, http or https; with "admin_" before it: of the Admin API
+	connections int
+	requests    int // under way; over HTTP alone
+}
+
+// transport is one way in.
+type transport interface {
+	serve()
+	shutdown(ctx context.Context) error
+	url(host string) string
+	clients() clients
+	abandon()
 }
 
 // background is what runs until Stop.
@@ -99,8 +122,14 @@ func Start(ctx context.Context, o Options) (*Admin, error) {
 		return nil, err
 	}
 	if err := a.listen(ctx); err != nil {
-		_ = a.Stop(context.WithoutCancel(ctx))
+		for _, t := range a.transports {
+			t.abandon()
+		}
+		a.background.stop()
 		return nil, fmt.Errorf("admin: %w", err)
+	}
+	for _, t := range a.transports {
+		a.work.Go(t.serve)
 	}
 	a.log.Info("Admin API is served", "addresses", a.Addresses())
 	return a, nil
@@ -112,7 +141,7 @@ func newAdmin(o Options) (*Admin, error) {
 		o.Base = DefaultBase
 	}
 	if o.Origin == "" {
-		o.Origin = "*"
+		o.Origin = rest.AnyOrigin
 	}
 	if o.Rules == nil {
 		o.Rules = new(settings.Rules)
@@ -120,8 +149,11 @@ func newAdmin(o Options) (*Admin, error) {
 	if stored, ok := o.Tokens.(*auth.Tokens); ok && stored == nil {
 		o.Tokens = nil
 	}
-	if o.Secret == "" {
+	switch {
+	case o.Secret == "":
 		return nil, fmt.Errorf("%w: a secret is needed", ErrOptions)
+	case (o.HTTPS != "" || o.WSS != "") && (o.CertFile == "" || o.KeyFile == ""):
+		return nil, fmt.Errorf("%w: transports over TLS need a certificate and its key", ErrOptions)
 	}
 	base, err := rest.NewBase(o.Base)
 	if err != nil {
@@ -129,67 +161,63 @@ func newAdmin(o Options) (*Admin, error) {
 	}
 	a := &Admin{
 		opts: o, base: base, secret: []byte(o.Secret), log: o.Log, slots: make(chan struct{}, maxRequests),
-		metrics: newMetrics(o.Registry),
+		metrics: newMetrics(o.Registry), cors: rest.NewCORS(o.Origin, o.EnforceOrigin),
 	}
 	a.ctx, a.background.stop = context.WithCancel(context.Background())
 	return a, nil
 }
 
+// listen opens the transports that have an address. None of them serves before all of them listen.
 func (a *Admin) listen(ctx context.Context) error {
-	listen := func(address string) (net.Listener, error) {
-		return new(net.ListenConfig).Listen(ctx, "tcp", address)
-	}
-	if a.opts.HTTP != "" {
-		l, err := listen(a.opts.HTTP)
-		if err != nil {
-			return err
+	o := &a.opts
+	for _, x := range []struct {
+		scheme, address string
+		open            func(scheme string, l net.Listener, config *tls.Config) transport
+	}{{"http", o.HTTP, a.newHTTP}, {"https", o.HTTPS, a.newHTTP}, {"ws", o.WS, a.newWS}, {"wss", o.WSS, a.newWS}} {
+		if x.address == "" {
+			continue
 		}
-		a.http = a.newHTTP(l)
-		a.work.Go(a.http.serve)
-	}
-	if a.opts.WS != "" {
-		l, err := listen(a.opts.WS)
-		if err != nil {
-			return err
+		var config *tls.Config
+		if x.scheme == "https" || x.scheme == "wss" {
+			certificate, err := websocket.LoadCertificate(o.CertFile, o.KeyFile, a.log)
+			if err != nil {
+				return fmt.Errorf("%s: %w", x.scheme, err)
+			}
+			config = certificate.Config()
 		}
-		a.ws = a.newWS(l)
-		a.work.Go(a.ws.serve)
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", x.address)
+		if err != nil {
+			return fmt.Errorf("%s: %w", x.scheme, err)
+		}
+		a.transports = append(a.transports, x.open(x.scheme, l, config))
 	}
 	return nil
 }
 
-// Addresses are the URLs of the API by transport ("http", "ws"); one that listens everywhere is named by the loopback
-// address.
+// Addresses are the URLs of the API by scheme ("http", "https", "ws", "wss"); one that listens everywhere is named by the
+// loopback address.
 func (a *Admin) Addresses() map[string]string {
 	at := map[string]string{}
-	if a.http != nil {
-		at["http"] = "http://" + reachable(a.http.listener.Addr()) + string(a.base)
-	}
-	if a.ws != nil {
-		at["ws"] = "ws://" + reachable(a.ws.listener.Addr())
+	for _, t := range a.transports {
+		at[t.clients().scheme] = t.url("127.0.0.1")
 	}
 	return at
 }
 
-func reachable(a net.Addr) string {
-	host, port, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
+// hostOf is where clients reach a listener: on host where it listens everywhere.
+func hostOf(a net.Addr, host string) string {
+	address := a.(*net.TCPAddr)
+	if !address.IP.IsUnspecified() {
+		host = address.IP.String()
 	}
-	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
+	return net.JoinHostPort(host, strconv.Itoa(address.Port))
 }
 
 // Stop ends the API: requests under way are answered, until ctx ends.
 func (a *Admin) Stop(ctx context.Context) error {
 	var errs []error
-	if a.http != nil {
-		errs = append(errs, a.http.shutdown(ctx))
-	}
-	if a.ws != nil {
-		errs = append(errs, a.ws.shutdown(ctx))
+	for _, t := range a.transports {
+		errs = append(errs, t.shutdown(ctx))
 	}
 	a.background.stop()
 	a.work.Wait()

@@ -38,7 +38,7 @@ func (a *Admin) general(ctx context.Context, r *request) outcome {
 	case "message_plugin":
 		return a.messagePlugin(ctx, r)
 	case "query_transport":
-		return queryTransport(r)
+		return a.queryTransport(r)
 	case "query_eventhandler", "query_logger":
 		return best(a.callAll(ctx, r.verb, r.fields()))
 	case "custom_event":
@@ -211,15 +211,6 @@ func (a *Admin) messagePlugin(ctx context.Context, r *request) outcome {
 		}
 	}
 	return failed(messages.CodePluginNotFound, "Invalid plugin")
-}
-
-// queryTransport knows the transports of the edge by Janus's names; they take no queries.
-func queryTransport(r *request) outcome {
-	switch name, _ := r.Get("transport").Text(); name {
-	case "janus.transport.http", "janus.transport.websockets":
-		return failed(messages.CodeUnknown, "Transport plugin doesn't support queries")
-	}
-	return failed(messages.CodePluginNotFound, "Invalid transport")
 }
 
 // logLine writes a line to the log of this edge.

@@ -4,6 +4,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -21,28 +22,27 @@ const (
 	maxPipelined = 64
 )
 
-// wsServer is the WebSocket transport.
+// wsServer is the WebSocket transport, plain or over TLS.
 type wsServer struct {
 	admin    *Admin
+	scheme   string
 	listener net.Listener
 	server   *websocket.Server
 }
 
-func (a *Admin) newWS(l net.Listener) *wsServer {
-	w := &wsServer{admin: a, listener: l}
+func (a *Admin) newWS(scheme string, l net.Listener, config *tls.Config) transport {
+	w := &wsServer{admin: a, scheme: scheme, listener: l}
 	w.server = websocket.New(w, websocket.Options{
-		Name: "admin", Subprotocols: []string{subprotocol}, MaxMessage: maxBody, MaxConns: maxClients, Pollers: 1,
-		Header: func(*websocket.Request) (http.Header, bool) {
-			return http.Header{"Access-Control-Allow-Origin": {a.opts.Origin}}, true
-		},
-		Log: a.log, Registry: a.opts.Registry,
+		Name: "admin-" + scheme, Subprotocols: []string{subprotocol}, MaxMessage: maxBody, MaxConns: maxClients, Pollers: 1, TLS: config,
+		Header: func(r *websocket.Request) (http.Header, bool) { return a.cors.Upgrade(r.Header) },
+		Log:    a.log, Registry: a.opts.Registry,
 	})
 	return w
 }
 
 func (w *wsServer) serve() {
 	if err := w.server.Serve(w.admin.ctx, w.listener); err != nil && !errors.Is(err, context.Canceled) {
-		w.admin.log.Error("Admin API over WebSocket failed", "error", err)
+		w.admin.log.Error("Admin API failed", "transport", w.scheme, "error", err)
 	}
 }
 
@@ -50,6 +50,12 @@ func (w *wsServer) serve() {
 func (w *wsServer) shutdown(ctx context.Context) error {
 	return w.server.Shutdown(ctx, ws.StatusGoingAway, "edge is stopping")
 }
+
+func (w *wsServer) abandon() { _ = w.listener.Close() }
+
+func (w *wsServer) url(host string) string { return w.scheme + "://" + hostOf(w.listener.Addr(), host) }
+
+func (w *wsServer) clients() clients { return clients{scheme: w.scheme, connections: w.server.Len()} }
 
 // client is one connection: a goroutine answers its messages in order.
 type client struct {

@@ -4,6 +4,8 @@ package rest
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/janusjson"
@@ -60,4 +62,22 @@ func refusal(err error) *messages.Error {
 		reason = ""
 	}
 	return &messages.Error{Code: messages.CodeInvalidJSON, Reason: reason}
+}
+
+// Transaction is what Janus gives a request that it makes of a GET.
+func Transaction() string {
+	const charset = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	var b [11]byte
+	for i := range b {
+		b[i] = charset[rand.IntN(len(charset))]
+	}
+	return string(b[:])
+}
+
+// Refusal is the answer of the transport itself. A reason that Janus cannot write as JSON is left out, as it does.
+func Refusal(e *messages.Error) []byte {
+	if e.Reason == "" {
+		return fmt.Appendf(nil, `{"janus":"error","error":{"code":%d}}`, e.Code)
+	}
+	return messages.Reply{}.AppendError(nil, e)
 }

@@ -74,9 +74,9 @@ type Edge struct {
 	HTTP        Address       `name:"http" default:":8088" placeholder:"ADDRESS" help:"Address of the HTTP transport (long poll); off for none, port 0 for a free one."`
 	HTTPS       Address       `name:"https" default:"off" placeholder:"ADDRESS" help:"Address of the HTTP transport over TLS (Janus: 8089); needs tls-cert and tls-key."`
 	HTTPBase    string        `name:"http-base" default:"/janus" placeholder:"PATH" help:"Path of the Janus API on the HTTP transport (base_path of Janus)."`
-	TLSCert     string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain for clients, PEM; read again when it changes."`
-	TLSKey      string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Key of the certificate for clients, PEM."`
-	AllowOrigin string        `name:"allow-origin" default:"*" placeholder:"ORIGIN" help:"Pages that may use this edge (allow_origin of Janus)."`
+	TLSCert     string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain for clients and administrators, PEM; read again when it changes."`
+	TLSKey      string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Key of that certificate, PEM."`
+	AllowOrigin string        `name:"allow-origin" default:"*" placeholder:"ORIGIN" help:"Pages that may use this edge and its Admin API (allow_origin of Janus)."`
 	EnforceCORS bool          `name:"enforce-cors" help:"Refuse pages that allow-origin does not name: hang up on their WebSockets, answer 403 over HTTP (enforce_cors of Janus)."`
 	Ping        time.Duration `name:"ping" default:"0s" help:"Silence after which a WebSocket is pinged, for load balancers that cut what is idle (pingpong_trigger of Janus); 0s for never."`
 	Pong        time.Duration `name:"pong" default:"0s" help:"How much longer a pinged client may be silent (pingpong_timeout of Janus); 0s for as long again."`
@@ -87,8 +87,11 @@ type Edge struct {
 // Admin is the Admin API of the whole cluster, at an edge. Ports and path are those of Janus.
 type Admin struct {
 	AdminSecret Secret  `name:"admin-secret" placeholder:"SECRET|@FILE" help:"Secret that every request of the Admin API must carry (admin_secret of Janus). Without one the Admin API is not served."`
-	AdminHTTP   Address `name:"admin-http" default:":7088" placeholder:"ADDRESS" help:"Address of the Admin API over HTTP, below /admin; off for none, port 0 for a free one. Needs admin-secret."`
-	AdminWS     Address `name:"admin-ws" default:":7188" placeholder:"ADDRESS" help:"Address of the Admin API over WebSocket; off for none, port 0 for a free one. Needs admin-secret."`
+	AdminHTTP   Address `name:"admin-http" default:":7088" placeholder:"ADDRESS" help:"Address of the Admin API over HTTP; off for none, port 0 for a free one. Needs admin-secret."`
+	AdminHTTPS  Address `name:"admin-https" default:"off" placeholder:"ADDRESS" help:"Address of the Admin API over HTTP with TLS (Janus: 7889); needs admin-secret, tls-cert and tls-key."`
+	AdminWS     Address `name:"admin-ws" default:":7188" placeholder:"ADDRESS" help:"Address of the Admin API over WebSocket (subprotocol janus-admin-protocol); off for none, port 0 for a free one. Needs admin-secret."`
+	AdminWSS    Address `name:"admin-wss" default:"off" placeholder:"ADDRESS" help:"Address of the Admin API over WebSocket with TLS (Janus: 7989); needs admin-secret, tls-cert and tls-key."`
+	AdminBase   string  `name:"admin-base" default:"/admin" placeholder:"PATH" help:"Path of the Admin API over HTTP (admin_base_path of Janus)."`
 }
 
 // Session is how long sessions live.

@@ -123,7 +123,7 @@ func newCluster(t *testing.T, changes ...func(*edge.Options)) *cluster {
 	t.Cleanup(func() { _ = e.Stop(context.Background()) })
 	c.admin, err = admin.Start(ctx, admin.Options{
 		HTTP: "127.0.0.1:0", WS: "127.0.0.1:0", Secret: secret, Bus: c.bus, Roster: c.roster, Log: c.log,
-		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second, Rules: e.Rules(), Info: e.AppendInfo, Pings: e.Pings,
+		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second, Rules: e.Rules(), Info: e.AppendInfo, Pings: e.Pings, Clients: e.Clients,
 		TokenAuth: o.TokenAuth, Tokens: e.Tokens(),
 	})
 	check(t, err)
