@@ -335,7 +335,8 @@ func (k *keeper) onRefused(m partitionRefused) {
 	k.announce()
 }
 
-// watchEdges tells the sessions which edges are not heard any more: their transports are lost.
+// watchEdges tells the sessions which edges are not heard any more: their transports are lost. An edge that is heard again
+// was only kept from running; it is asked which connections it still has.
 func (k *keeper) watchEdges(v *roster.View) {
 	now := map[messages.Member]bool{}
 	for _, e := range v.Edges() {
@@ -349,12 +350,48 @@ func (k *keeper) watchEdges(v *roster.View) {
 			gone = append(gone, m)
 		}
 	}
+	for m := range now {
+		if !k.edges[m] {
+			k.askBack(m)
+		}
+	}
 	k.edges = now
 	if len(gone) == 0 {
 		return
 	}
 	for p := range k.owned {
 		k.node.tell(k.parts[p], edgesGone{gone})
+	}
+}
+
+// backAnswer names the answers to askBack among those of take-overs.
+const backAnswer = "back"
+
+// askBack asks an edge that is heard for the first time, or again, for the transports of our sessions.
+func (k *keeper) askBack(edge messages.Member) {
+	for _, r := range *k.node.owned.Load() {
+		ask, err := json.Marshal(messages.Ask{Node: k.node.member, Epoch: r.Epoch, Partitions: r.Partitions})
+		if err == nil {
+			err = k.node.Bus.Publish(messages.EdgeAsk(edge), messages.NodeAnswer(k.node.member, backAnswer), ask)
+		}
+		if err != nil {
+			k.node.Log.Warn("edge not asked", "edge", edge.String(), "error", err)
+		}
+	}
+}
+
+// onBack tells sessions which transports an edge still has.
+func (k *keeper) onBack(h messages.Holding) {
+	for _, s := range h.Sessions {
+		p := messages.PartitionOf(s.Session)
+		if _, ours := k.owned[p]; !ours {
+			continue
+		}
+		for _, c := range s.Connections {
+			if c.Owner > 0 {
+				k.node.tell(k.parts[p], edgeBack{s.Session, messages.Transport{Edge: h.From, Connection: c.Connection}})
+			}
+		}
 	}
 }
 

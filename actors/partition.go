@@ -11,6 +11,7 @@ import (
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
 	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/wheel"
 )
 
 const (
@@ -44,6 +45,8 @@ type partition struct {
 	held      []*bus.Msg
 	heldBytes int
 	unread    bool // the records could not be read yet: of an unknown session nothing can be said
+	dozing    bool // something is held because the node was held for dead, perhaps
+	doze      wheel.Timer
 }
 
 // tombstone is what is remembered of an ended session.
@@ -64,6 +67,7 @@ type (
 		to    messages.Member
 	}
 	resume       struct{} // nobody took what was offered
+	dozed        struct{} // what came while the node could not act may be let in
 	sessionEnded struct {
 		id   uint64
 		tomb tombstone
@@ -89,6 +93,10 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.bury(m)
 	case edgesGone:
 		p.broadcast(m)
+	case edgeBack:
+		if pid, ok := p.sessions[m.session]; ok {
+			p.node.tell(pid, m)
+		}
 	case refused:
 		p.node.tell(p.node.keeper, partitionRefused{p.index, m.epoch})
 	case raise:
@@ -104,19 +112,57 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.yield(m.to)
 	case resume:
 		p.resume()
+	case dozed:
+		p.wake(time.Now())
 	}
 }
 
+// receive hands a message on, or holds it while this node may not act: the partition changes hands, or others may hold the
+// node for dead. Requests would be repeated; but an event of a media server comes once.
 func (p *partition) receive(m *bus.Msg, now time.Time) {
 	switch {
-	case p.node.stale():
-		p.node.metrics.dropped.WithLabelValues("stale").Inc() // edges repeat it, to whoever owns the partition now
 	case p.state == absent:
 		p.node.metrics.dropped.WithLabelValues("not owner").Inc()
+	case p.node.stale():
+		p.hold(m)
+		p.dozeOn()
 	case p.state == serving:
+		p.wake(now)
 		p.dispatch(m, now)
 	default:
 		p.hold(m)
+	}
+}
+
+// dozeOn looks an interval later whether the node may act again.
+func (p *partition) dozeOn() {
+	if !p.dozing {
+		p.dozing = true
+		p.node.Wheel.Arm(&p.doze, messages.BeatInterval, func() { p.node.tell(p.self, dozed{}) })
+	}
+}
+
+// wake lets in what came while the node could not act, if it is still the owner's to handle: a rival that was heard
+// meanwhile has deposed it.
+func (p *partition) wake(now time.Time) {
+	switch {
+	case !p.dozing:
+	case p.node.stale():
+		p.dozing = false
+		p.dozeOn()
+	default:
+		p.dozing = false
+		p.node.Wheel.Disarm(&p.doze)
+		if p.state == serving {
+			p.letIn(now)
+		}
+	}
+}
+
+// letIn hands on what was held, in the order in which it came.
+func (p *partition) letIn(now time.Time) {
+	for _, m := range p.unhold() {
+		p.receive(m, now)
 	}
 }
 
@@ -278,10 +324,7 @@ func (p *partition) load(m loadedPartition) {
 		}
 	}
 	p.state, p.unread = serving, !m.complete
-	now := time.Now()
-	for _, held := range p.unhold() {
-		p.receive(held, now)
-	}
+	p.letIn(time.Now())
 }
 
 func (p *partition) yield(to messages.Member) {
@@ -297,16 +340,14 @@ func (p *partition) resume() {
 		return
 	}
 	p.state = serving
-	now := time.Now()
-	for _, held := range p.unhold() {
-		p.receive(held, now)
-	}
+	p.letIn(time.Now())
 }
 
 // leave stops owning the partition: another node does. What was held for the time of an offer is passed to it.
 func (p *partition) leave() {
 	offered := p.state == yielding
-	p.state = absent
+	p.state, p.dozing = absent, false
+	p.node.Wheel.Disarm(&p.doze)
 	if p.sub != nil {
 		p.sub.Cancel()
 		p.sub = nil

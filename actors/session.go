@@ -37,6 +37,8 @@ type session struct {
 	transport messages.Transport // zero: none
 	active    time.Time          // last request, or when the transport was lost
 	gone      bool               // the transport was lost and nobody claimed since
+	unheard   messages.Transport // the lost one, if its edge only fell silent: it may be there still
+	closed    messages.Transport // the last that is known to have closed
 	seq       uint64             // of the last delivery
 	handles   []*handle          // by id
 	servers   []messages.Member  // that have a part of the session
@@ -74,6 +76,10 @@ type (
 	sessionDue struct{}                          // the session may have timed out
 	endDue     struct{}                          // the end has waited long enough
 	edgesGone  struct{ edges []messages.Member } // edges that are not heard any more
+	edgeBack   struct {                          // an edge that is heard again still has the session's transport
+		session   uint64
+		transport messages.Transport
+	}
 )
 
 func newSession(p *partition, id uint64, identity string, now time.Time) *session {
@@ -106,8 +112,11 @@ func (s *session) Receive(ctx actor.Context) {
 	case edgesGone:
 		s.pollsGone(m.edges)
 		if !s.transport.Polling && slices.Contains(m.edges, s.transport.Edge) {
+			s.unheard = s.transport
 			s.lostTransport()
 		}
+	case edgeBack:
+		s.onBack(m.transport)
 	case pollDue:
 		s.onPollDue(m)
 	case debtDue:
@@ -135,8 +144,8 @@ func (s *session) receive(in *inbound) {
 	case messages.SessionEvent:
 		s.event(in)
 	case messages.SessionGone:
-		if t, err := messages.ParseTransport(in.msg.Reply); err == nil && t == s.transport {
-			s.lostTransport()
+		if t, err := messages.ParseTransport(in.msg.Reply); err == nil {
+			s.onClosed(t)
 		}
 	case messages.SessionPoll:
 		s.onPoll(in)
@@ -263,62 +272,6 @@ func (s *session) stored() messages.SessionRecord {
 		Timeout: s.timeout,
 	}
 }
-
-// claim moves the session to the connection that asks. What waits for a poll is lost to it, as in Janus; what came while
-// nobody owned the session is not.
-func (s *session) claim(r *request) {
-	t, err := messages.ParseTransport(r.identity)
-	if err != nil {
-		s.node.metrics.dropped.WithLabelValues("malformed").Inc()
-		return
-	}
-	was := s.transport
-	s.transport, s.gone = t, false
-	s.answer(r, "success")
-	kept := s.kept
-	s.kept, s.keptBytes = nil, 0
-	if !was.Polling {
-		for _, event := range kept {
-			s.notify(event)
-		}
-	}
-	if was == t {
-		return
-	}
-	s.claimed = r.now
-	if was.Polling || t.Polling { // of the others, the edges know
-		s.keep(&s.record, s.stored(), nil)
-	}
-	s.node.emit(messages.Event{Type: messages.EventSessionClaimed, Session: s.id, Edge: t.Edge.Name})
-}
-
-// lostTransport begins the reclaim time (transport_gone of Janus): it runs from the last request or from the loss,
-// whichever is later (janus-gateway #3643).
-func (s *session) lostTransport() {
-	if s.ending != nil {
-		return
-	}
-	s.transport, s.gone, s.active = messages.Transport{}, true, time.Now()
-	if s.node.ReclaimTimeout == 0 {
-		s.end("transport gone", nil, "")
-		return
-	}
-	s.node.Wheel.Arm(&s.timer, s.limit(), func() { s.node.tell(s.self, sessionDue{}) })
-}
-
-// limit is how long the session may be without a request.
-func (s *session) limit() time.Duration {
-	switch {
-	case s.gone:
-		return s.node.ReclaimTimeout
-	case s.silence() == 0:
-		return forever
-	}
-	return s.silence()
-}
-
-// forever is longer than a process lives.
-const forever = 10 * 365 * 24 * time.Hour
 
 // onDue ends the session if nothing came for too long, else waits for the rest of the time.
 func (s *session) onDue(now time.Time) {

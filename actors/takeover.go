@@ -131,12 +131,16 @@ func (k *keeper) read(ctx context.Context, id string, set messages.PartitionSet)
 // onAnswer takes one message of an end's answer.
 func (k *keeper) onAnswer(id string, data []byte) {
 	t, ok := k.takeovers[id]
-	if !ok {
+	if !ok && id != backAnswer {
 		return // it came too late
 	}
 	var h messages.Holding
 	if err := json.Unmarshal(data, &h); err != nil {
 		k.node.Log.Warn("answer not understood", "error", err)
+		return
+	}
+	if !ok {
+		k.onBack(h)
 		return
 	}
 	for _, s := range h.Sessions {
