@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -43,7 +44,7 @@ func (b *Bus) Own(prefix string, lane int, h Handler) (*Subscription, error) {
 	if !b.owners.add(prefix, s) {
 		return nil, fmt.Errorf("%w: %s", ErrOwned, prefix)
 	}
-	if err := s.subscribe(prefix + ".>"); err != nil {
+	if err := s.subscribe(prefix+".>", ""); err != nil {
 		b.owners.remove(prefix, s)
 		return nil, err
 	}
@@ -54,24 +55,35 @@ func (b *Bus) Own(prefix string, lane int, h Handler) (*Subscription, error) {
 // else receives it: heartbeats, analytics, acknowledgements of JetStream. Always through
 // NATS: it does not see what was handed over directly. Waits like Own.
 func (b *Bus) Listen(pattern string, lane int, h Handler) (*Subscription, error) {
+	return b.Share(pattern, "", lane, h)
+}
+
+// Share is Listen, but of all that share a pattern under the name of a group NATS gives each message to one, drawn at
+// random: for requests that anybody may serve. NATS does not look whether that one is awake.
+func (b *Bus) Share(pattern, group string, lane int, h Handler) (*Subscription, error) {
 	s := &Subscription{bus: b, handler: h, lane: b.lane(lane)}
 	b.registering.Lock()
 	defer b.registering.Unlock()
 	if b.link.isClosed() {
 		return nil, ErrClosed
 	}
-	if err := s.subscribe(pattern); err != nil {
+	if err := s.subscribe(pattern, group); err != nil {
 		return nil, err
 	}
-	next := maps.Clone(*b.listeners.Load())
-	next[s.source.Load()] = s
-	b.listeners.Store(&next)
+	b.changeListeners(func(all map[*nats.Subscription]*Subscription) { all[s.source.Load()] = s })
 	return s, nil
 }
 
+// changeListeners replaces the table of listeners. Bus.registering is held.
+func (b *Bus) changeListeners(change func(map[*nats.Subscription]*Subscription)) {
+	next := maps.Clone(*b.listeners.Load())
+	change(next)
+	b.listeners.Store(&next)
+}
+
 // subscribe tells NATS. Bus.registering is held.
-func (s *Subscription) subscribe(pattern string) error {
-	source, err := s.bus.nc.ChanSubscribe(pattern, s.lane.queue)
+func (s *Subscription) subscribe(pattern, group string) error {
+	source, err := s.bus.nc.ChanQueueSubscribe(pattern, group, s.lane.queue)
 	switch {
 	case errors.Is(err, nats.ErrBadSubject):
 		return fmt.Errorf("%w: %q", ErrBadSubject, pattern)
@@ -111,12 +123,52 @@ func (s *Subscription) Cancel() {
 	if s.prefix != "" {
 		b.owners.remove(s.prefix, s)
 	} else {
-		next := maps.Clone(*b.listeners.Load())
-		delete(next, source)
-		b.listeners.Store(&next)
+		b.changeListeners(func(all map[*nats.Subscription]*Subscription) { delete(all, source) })
 	}
 	if n, err := source.Dropped(); err == nil {
 		b.retired += uint64(n)
 	}
 	_ = source.Unsubscribe() // fails only when closed
+}
+
+// Drain is Cancel for a subscription from Listen or Share, but what NATS gave to this process already is handled first. It
+// waits for that until ctx is done, five seconds without a deadline, and cancels in any case. Not while Close runs.
+func (s *Subscription) Drain(ctx context.Context) error {
+	defer s.Cancel()
+	ctx, cancel := withDeadline(ctx)
+	defer cancel()
+	if err := s.source.Load().Drain(); err != nil {
+		return fmt.Errorf("bus: drain: %w", err)
+	}
+	if err := s.bus.Flush(ctx); err != nil { // afterwards all that was given is in the lane
+		return err
+	}
+	return s.bus.settle(ctx, s.lane)
+}
+
+// settle waits until a lane has handled all that is in it now: until it comes upon a message that was put behind that.
+func (b *Bus) settle(ctx context.Context, l *lane) error {
+	done := make(chan struct{})
+	mark := &Subscription{bus: b, lane: l, handler: func(*Msg) { close(done) }}
+	source := new(nats.Subscription)
+	mark.source.Store(source)
+	b.registering.Lock()
+	b.changeListeners(func(all map[*nats.Subscription]*Subscription) { all[source] = mark })
+	b.registering.Unlock()
+	defer func() {
+		b.registering.Lock()
+		defer b.registering.Unlock()
+		b.changeListeners(func(all map[*nats.Subscription]*Subscription) { delete(all, source) })
+	}()
+	select {
+	case l.queue <- &nats.Msg{Sub: source}:
+	case <-ctx.Done():
+		return fmt.Errorf("bus: drain: %w", context.Cause(ctx))
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("bus: drain: %w", context.Cause(ctx))
+	}
 }

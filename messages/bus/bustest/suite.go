@@ -4,6 +4,7 @@ package bustest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -25,6 +26,8 @@ func Run(t *testing.T, l Layout) {
 		{"messages of a prefix come in order", testOrder},
 		{"an owner gets what is below its prefix, and no more", testBelow},
 		{"listeners all get what matches", testListen},
+		{"of those that share a pattern one gets each message", testShare},
+		{"what waits in a lane when it is drained is handled", testDrain},
 		{"a reply finds its asker", testReply},
 		{"the asker hears that nobody listens", testNoResponders},
 		{"a prefix has one owner in a process", testOwned},
@@ -118,6 +121,77 @@ func testListen(t *testing.T, l Layout) {
 	}
 	if _, err := n.A.Listen("janus heartbeat", 0, nil); !errors.Is(err, bus.ErrBadSubject) {
 		t.Fatalf("pattern with a blank: %v", err)
+	}
+}
+
+func testShare(t *testing.T, l Layout) {
+	const all = 200
+	n := l.Open(t, nil)
+	got := make(chan [2]string, 3*all)
+	for i, b := range []*bus.Bus{n.A, n.B} {
+		for _, group := range []string{"one", "other"} {
+			if _, err := b.Share("janus.api", group, i, func(m *bus.Msg) { got <- [2]string{group, string(m.Data)} }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	n.Settle(t)
+	for i := range all {
+		if err := n.A.Publish("janus.api", "inbox", []byte(strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[[2]string]bool{}
+	for range 2 * all {
+		m := Receive(t, "all messages for both groups", got)
+		if seen[m] {
+			t.Fatalf("%v came twice", m)
+		}
+		seen[m] = true
+	}
+}
+
+func testDrain(t *testing.T, l Layout) {
+	n := l.Open(t, nil)
+	entered, release := make(chan struct{}, 1), make(chan struct{})
+	var calls atomic.Int32
+	s, err := n.B.Share("janus.api", "edge", 0, func(*bus.Msg) {
+		if calls.Add(1) == 1 {
+			entered <- struct{}{}
+			<-release
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Settle(t)
+	for range 5 {
+		if err := n.A.Publish("janus.api", "", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Receive(t, "the first message", entered)
+	arrived(t, n)
+	drained := make(chan error, 1)
+	go func() { drained <- s.Drain(t.Context()) }()
+	close(release)
+	if err := Receive(t, "the drain", drained); err != nil || calls.Load() != 5 {
+		t.Fatalf("drained: %v, %d calls, not 5", err, calls.Load())
+	}
+	if err := n.A.Publish("janus.api", "", nil); err != nil {
+		t.Fatal(err)
+	}
+	arrived(t, n)
+	if calls.Load() != 5 {
+		t.Fatal("a message came after the drain")
+	}
+	if s, err = n.B.Share("janus.api", "edge", 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	hurried, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Drain(hurried); !errors.Is(err, context.Canceled) {
+		t.Fatalf("drained in no time: %v", err)
 	}
 }
 
