@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// clientTime is how long a client's scene may take.
+const clientTime = 30 * time.Second
+
+// npmClient copies a project of the folder clients, installs what its package-lock.json names, and returns the folder.
+func npmClient(t *testing.T, name string) (folder string) {
+	t.Helper()
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%s is missing: scripts/lab/install.sh nodejs npm: %v", program, err)
+		}
+	}
+	folder = t.TempDir()
+	if err := os.CopyFS(folder, os.DirFS(filepath.Join("clients", name))); err != nil {
+		t.Fatal(err)
+	}
+	// Scripts of packages would compile what only makes them faster.
+	npm := exec.CommandContext(within(t, 2*time.Minute), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	npm.Dir = folder
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	return folder
+}
+
+// runClient runs a client to its end, which must be a good one.
+func runClient(t *testing.T, command ...string) {
+	t.Helper()
+	c := startClient(t, command...)
+	c.wait(t)
+}
+
+// client is a program that runs.
+type client struct {
+	cmd    *exec.Cmd
+	lines  *bufio.Reader // what it says
+	errors bytes.Buffer
+}
+
+func startClient(t *testing.T, command ...string) *client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), clientTime)
+	c := &client{cmd: exec.CommandContext(ctx, command[0], command[1:]...)}
+	c.cmd.Stderr = &c.errors
+	out, err := c.cmd.StdoutPipe()
+	if err == nil {
+		c.lines = bufio.NewReader(out)
+		err = c.cmd.Start()
+	}
+	if err != nil {
+		t.Fatalf("%v: %v", command, err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = c.cmd.Wait()
+	})
+	return c
+}
+
+// heard waits until the client says a line.
+func (c *client) heard(t *testing.T, line string) {
+	t.Helper()
+	if said, err := c.lines.ReadString('\n'); err != nil || strings.TrimSpace(said) != line {
+		_ = c.cmd.Wait()
+		t.Fatalf("%v said %q instead of %q: %v\n%s", c.cmd.Args, said, line, err, c.errors.String())
+	}
+}
+
+// wait waits for the end.
+func (c *client) wait(t *testing.T) {
+	t.Helper()
+	said, _ := io.ReadAll(c.lines)
+	if err := c.cmd.Wait(); err != nil {
+		t.Fatalf("%v: %v\n%s%s", c.cmd.Args, err, said, c.errors.String())
+	}
+}
+
+// offerFile is a file with an SDP offer of a sound, as browsers make it.
+func offerFile(t *testing.T) string {
+	t.Helper()
+	conversation, err := os.ReadFile("testdata/conversations/jsep-offer.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, offer, found := strings.Cut(string(conversation), "-- offer.sdp --\n")
+	if !found {
+		t.Fatal("there is no offer any more")
+	}
+	file := filepath.Join(t.TempDir(), "offer.sdp")
+	if err := os.WriteFile(file, []byte(offer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestBalancedJanode has Janode do the same with a Janus alone, and through a balancer with a cluster of one and of two Janus.
+func TestBalancedJanode(t *testing.T) {
+	folder, offer := npmClient(t, "janode"), offerFile(t)
+	program := filepath.Join(folder, "client.js")
+	rooms, calls := startBalanced(t, 1), startBalanced(t, 2)
+	janus := rooms.janus[0]
+	for _, x := range []struct {
+		scene   string
+		cluster *balanced
+	}{{"echotest", calls}, {"videoroom", rooms}, {"streaming", calls}} {
+		t.Run(x.scene+" with Janus", func(t *testing.T) { runClient(t, "node", program, x.scene, janus.WSURL(), offer) })
+		t.Run(x.scene, func(t *testing.T) { runClient(t, "node", program, x.scene, x.cluster.front.WSURL, offer) })
+	}
+	t.Run("admin with Janus", func(t *testing.T) {
+		runClient(t, "node", program, "admin", janus.Config.AdminWSURL(), offer, janus.WSURL(), janus.Config.AdminSecret, t.TempDir())
+	})
+	t.Run("admin", func(t *testing.T) {
+		runClient(t, "node", program, "admin", calls.front.AdminWSURL, offer, calls.front.WSURL, adminSecret, t.TempDir())
+	})
+	rooms.waitNoSessions(t)
+	calls.waitNoSessions(t)
+	calls.checkConnections(t)
+	t.Run("reconnect", func(t *testing.T) {
+		c := startClient(t, "node", program, "reconnect", calls.front.WSURL, offer)
+		c.heard(t, "connected")
+		calls.edges[0].Kill()
+		c.wait(t)
+	})
+	calls.edges = calls.edges[1:]
+	calls.waitNoSessions(t)
+}
