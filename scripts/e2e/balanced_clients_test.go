@@ -140,3 +140,26 @@ func TestBalancedJanode(t *testing.T) {
 	calls.edges = calls.edges[1:]
 	calls.waitNoSessions(t)
 }
+
+// TestBalancedJanusGo has the Go library that is used most do the same with a Janus alone, and through a balancer with a cluster
+// of two Janus.
+func TestBalancedJanusGo(t *testing.T) {
+	const path, library = "/usr/share/gocode", "golang-github-notedit-janus-go-dev"
+	if _, err := os.Stat(filepath.Join(path, "src/github.com/notedit/janus-go")); err != nil {
+		t.Fatalf("a library is missing: scripts/lab/install.sh %s: %v", library, err)
+	}
+	program := filepath.Join(t.TempDir(), "goclient")
+	build := exec.CommandContext(within(t, time.Minute), "go", "build", "-o", program, "clients/goclient/main.go")
+	// Packages of Debian are found in a GOPATH, without modules.
+	build.Env = append(os.Environ(), "GO111MODULE=off", "GOFLAGS=", "GOPATH="+path)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build.Args, err, out)
+	}
+	c, offer := startBalanced(t, 2), offerFile(t)
+	t.Run("with Janus", func(t *testing.T) { runClient(t, program, c.janus[0].WSURL(), offer) })
+	for range 4 { // twice through each edge
+		t.Run("with the cluster", func(t *testing.T) { runClient(t, program, c.front.WSURL, offer) })
+	}
+	c.waitNoSessions(t)
+	c.checkConnections(t)
+}
