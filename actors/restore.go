@@ -20,8 +20,8 @@ func (p *partition) restore(f *found, answered map[messages.Member]bool) {
 	}
 	s.record.revision = f.revision
 	s.transport = f.owner
-	if r := f.record; r != nil && r.Polling && r.Claimed >= f.ownedAt {
-		s.transport = messages.Transport{Polling: true}
+	if r := f.record; r != nil && (r.Polling || r.Inbox != "") && r.Claimed >= f.ownedAt {
+		s.transport = messages.Transport{Polling: r.Polling, Inbox: r.Inbox}
 	}
 	if f.record != nil {
 		s.timeout = f.record.Timeout

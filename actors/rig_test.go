@@ -142,7 +142,7 @@ func (k *client) receive(m *bus.Msg) {
 	d := delivered{subject: m.Subject, delivery: m.Reply, raw: m.Data}
 	if m.NoResponders {
 		d.body = map[string]any{"503": true}
-	} else if err := json.Unmarshal(m.Data, &d.body); err != nil && m.Data[0] != '[' {
+	} else if err := json.Unmarshal(m.Data, &d.body); err != nil && len(m.Data) > 0 && m.Data[0] != '[' {
 		k.t.Errorf("delivered %q: %v", m.Data, err)
 	}
 	k.mu.Lock()

@@ -111,7 +111,7 @@ func (s *session) Receive(ctx actor.Context) {
 		}
 	case edgesGone:
 		s.pollsGone(m.edges)
-		if !s.transport.Polling && slices.Contains(m.edges, s.transport.Edge) {
+		if !s.transport.Stays() && slices.Contains(m.edges, s.transport.Edge) {
 			s.unheard = s.transport
 			s.lostTransport()
 		}
@@ -243,7 +243,9 @@ func (s *session) create(r *request) {
 	first, _ := messages.CutRepeat(r.identity)
 	switch {
 	case s.ending != nil || first != s.identity:
-		s.refuse(r, messages.Errorf(messages.CodeSessionConflict, "Session ID already in use"))
+		e := messages.Errorf(messages.CodeSessionConflict, "Session ID already in use")
+		s.node.metrics.countError(e.Code)
+		s.publish(first, messages.Reply{Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendError(nil, e)) // an edge that drew the id draws another
 	case s.transport.IsZero():
 		s.begin(r, first)
 	default: // a repeat
@@ -268,8 +270,8 @@ func (s *session) begin(r *request, first string) {
 
 func (s *session) stored() messages.SessionRecord {
 	return messages.SessionRecord{
-		Epoch: s.epoch(), Identity: s.identity, Created: s.created.UnixMilli(), Polling: s.transport.Polling, Claimed: s.claimed.UnixMilli(),
-		Timeout: s.timeout,
+		Epoch: s.epoch(), Identity: s.identity, Created: s.created.UnixMilli(), Polling: s.transport.Polling, Inbox: s.transport.Inbox,
+		Claimed: s.claimed.UnixMilli(), Timeout: s.timeout,
 	}
 }
 
@@ -340,15 +342,26 @@ func (s *session) replyTo(r *request) messages.Reply {
 	return messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}
 }
 
-// deliver sends the answer to a request to the connection that asked. If NATS does not take it, the edge will repeat.
+// deliver sends the answer to a request to the connection that asked. If NATS does not take it, the edge will repeat. To an
+// inbox it goes straight, as events do, so that those cannot overtake it; the edge hears that the request is answered.
 func (s *session) deliver(identity string, body []byte) {
 	identity, _ = messages.CutRepeat(identity)
+	if inbox := messages.InboxOf(identity); inbox != "" {
+		if !s.write(inbox, body) {
+			return
+		}
+		body = nil
+	}
 	s.publish(identity, body)
 }
 
 // notify sends an event to the connection that owns the session, or keeps it for a poll, or while nobody owns it.
 func (s *session) notify(event []byte) {
-	if !s.transport.IsZero() && !s.transport.Polling {
+	switch {
+	case s.transport.Inbox != "":
+		s.write(s.transport.Inbox, event)
+		return
+	case !s.transport.IsZero() && !s.transport.Polling:
 		s.publish(s.transport.EventSubject(), event)
 		return
 	}
@@ -361,6 +374,15 @@ func (s *session) notify(event []byte) {
 	if s.transport.Polling {
 		s.wakePolls()
 	}
+}
+
+// write publishes to a client's inbox. It reports false when NATS does not take it.
+func (s *session) write(inbox string, body []byte) bool {
+	if s.node.Bus.Publish(inbox, "", body) != nil {
+		s.node.metrics.dropped.WithLabelValues("disconnected").Inc()
+		return false
+	}
+	return true
 }
 
 func (s *session) publish(subject string, body []byte) {

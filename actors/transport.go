@@ -27,7 +27,7 @@ func (s *session) claim(r *request) {
 		return
 	}
 	s.claimed = r.now
-	if was.Polling || t.Polling { // of the others, the edges know
+	if was.Stays() || t.Stays() { // of the others, the edges know
 		s.keep(&s.record, s.stored(), nil)
 	}
 	s.node.emit(messages.Event{Type: messages.EventSessionClaimed, Session: s.id, Edge: t.Edge.Name})
