@@ -26,6 +26,8 @@ import (
 //	janus.media.<server>.<partition>.<epoch>.<session>.<handle>          owner to media server; reply = Identity
 //	janus.media.<server>.ask, janus.media.<server>.info                  control: take-over; server_info
 //	janus.media.<server>.admin                                           Admin API to media server: AdminCall; reply = an inbox, for an AdminResult
+//	janus.media.<server>.plugin                                          owner of a room to media server: PluginRequest; reply = an inbox
+//	janus.room.<partition>.<key>.<plugin>                                to the owner of a room: RoomAsk; reply = an inbox, for a RoomAnswer
 //	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery; empty: see InboxOf
 //	janus.edge.<edge>.<connection>.event                                 owner to edge, reply = Delivery
 //	janus.edge.<edge>.ask                                                control: take-over

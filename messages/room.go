@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package messages
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+)
+
+const roomPrefix = "janus.room."
+
+// RoomPrefix is the subject that the owner of a partition receives below, about its rooms.
+func RoomPrefix(partition int) string { return roomPrefix + strconv.Itoa(partition) }
+
+// RoomName names a room, in the widest sense: whatever clients of a plugin name to find each other, and that therefore has
+// one home in the cluster. A mountpoint is one, a user's name is one.
+type RoomName struct {
+	Plugin string // package, such as janus.plugin.videoroom
+	// Key is the id as JSON has it: digits for a number, with quotes for a text. It may be longer than any integer of ours.
+	Key string
+}
+
+// Partition is the partition that the room's owner owns.
+func (n RoomName) Partition() int {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(n.Plugin)) // never fails (hash.Hash)
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write([]byte(n.Key))
+	return PartitionOf(h.Sum64() >> 7)
+}
+
+// Token is the room as one token of a subject or of a record's key: numbers stay readable.
+func (n RoomName) Token() string {
+	key := n.Key
+	if _, err := strconv.ParseUint(key, 10, 64); err != nil {
+		key = "~" + base64.RawURLEncoding.EncodeToString([]byte(key))
+	}
+	return key
+}
+
+// Subject is where the room's owner is asked.
+func (n RoomName) Subject() string {
+	return RoomPrefix(n.Partition()) + "." + n.Token() + "." + n.Plugin
+}
+
+// ParseRoomSubject reads a subject below RoomPrefix.
+func ParseRoomSubject(subject string) (RoomName, error) {
+	rest, ok := strings.CutPrefix(subject, roomPrefix)
+	partition, rest, _ := strings.Cut(rest, ".")
+	token, plugin, _ := strings.Cut(rest, ".")
+	n := RoomName{Plugin: plugin, Key: token}
+	if text, quoted := strings.CutPrefix(token, "~"); quoted {
+		key, err := base64.RawURLEncoding.DecodeString(text)
+		ok = ok && err == nil
+		n.Key = string(key)
+	}
+	if p, err := strconv.Atoi(partition); !ok || err != nil || plugin == "" || token == "" || p != n.Partition() {
+		return n, fmt.Errorf("%w: %s", ErrSubject, subject)
+	}
+	return n, nil
+}
+
+// RoomAsk is what a session asks the owner of a room. The answer, a RoomAnswer, goes to the reply subject.
+type RoomAsk struct {
+	// ID names the request, however often it is sent: what ran is not run again.
+	ID string `json:"id"`
+	// Request is the plugin's request, in lower case. Empty: only where the room is.
+	Request string `json:"request,omitempty"`
+	// Body is what the plugin is to be sent, with Request.
+	Body json.RawMessage `json:"body,omitempty"`
+	// Not are servers that were tried in vain.
+	Not []Member `json:"not,omitempty"`
+	// Member is who asks for a name of his own, see RoomMember.
+	Member *RoomMember `json:"member,omitempty"`
+}
+
+// RoomMember is a handle of a session as the holder of a name.
+type RoomMember struct {
+	Session uint64 `json:"session"`
+	Handle  uint64 `json:"handle"`
+	Server  Member `json:"server,omitzero"`
+}
+
+// RoomAnswer answers a RoomAsk.
+type RoomAnswer struct {
+	// Server is where the room is; zero: nowhere.
+	Server Member `json:"server,omitzero"`
+	// Data is what the plugin answered.
+	Data json.RawMessage `json:"data,omitempty"`
+	// Error is why there is no answer; it is for the client.
+	Error *Error `json:"error,omitempty"`
+	// Retry says that the asked one is not the owner any more.
+	Retry bool `json:"retry,omitempty"`
+	// Member is who holds the name.
+	Member *RoomMember `json:"member,omitempty"`
+}
+
+// RoomRecord is what is stored of a room, so that it can be made again elsewhere when its Janus is lost.
+type RoomRecord struct {
+	Epoch  Epoch  `json:"epoch"`
+	Plugin string `json:"plugin"`
+	Key    string `json:"key"`
+	Server Member `json:"server"`
+	Reason string `json:"reason"` // why Server was chosen
+	// Made are the requests that made the room what it is, in order: its creation, and edits since.
+	Made []json.RawMessage `json:"made"`
+}
+
+// MediaPlugin is where a media server takes requests to plugins that belong to no client's handle: PluginRequest.
+func MediaPlugin(server Member) string { return MediaPrefix(server) + ".plugin" }
+
+// PluginRequest asks a media server to put a message to a plugin of its Janus, on a handle of its own. The answer, a
+// PluginReply, goes to the reply subject.
+type PluginRequest struct {
+	// ID names the request, however often it is sent: what ran is not run again, its answer is remembered for a while.
+	ID string `json:"id"`
+	// Partition and Epoch are those under which the asker acts. The epoch of a predecessor is refused.
+	Partition int             `json:"partition"`
+	Epoch     Epoch           `json:"epoch"`
+	Plugin    string          `json:"plugin"`
+	Body      json.RawMessage `json:"body"`
+}
+
+// PluginReply answers a PluginRequest.
+type PluginReply struct {
+	// Data is data of the plugindata that Janus answered: the success of a synchronous request, the event of another.
+	Data json.RawMessage `json:"data,omitempty"`
+	// Error is Janus's, or why Janus was not asked.
+	Error *Error `json:"error,omitempty"`
+	// Refused is the greater epoch that is honoured; the request was not run.
+	Refused Epoch `json:"refused,omitzero"`
+}
