@@ -21,7 +21,7 @@ type connection struct {
 	client   client
 	number   uint64        // unique in the edge's incarnation
 	patience time.Duration // how long its requests wait for an answer
-	polling  bool          // it is one HTTP request: it gets no events, and its end says nothing about a session
+	polling  bool          // it is one request over HTTP or NATS: it gets no events, and its end says nothing about a session
 
 	// mu guards the rest: the transport's goroutine numbers requests, the bus's counts them out. It is held for a few
 	// instructions, and never together with a partition's.

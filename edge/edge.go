@@ -58,6 +58,7 @@ type Edge struct {
 
 	stopping   atomic.Bool
 	transports []transport
+	nats       *natsAPI // nil: not served
 	beater     *roster.Beater
 	undo       []func() // of Start, the last first
 	tasks      sync.WaitGroup
@@ -129,6 +130,9 @@ func (e *Edge) begin(ctx context.Context) error {
 	for _, t := range e.transports {
 		e.tasks.Go(func() { t.serve(background) })
 	}
+	if err := e.serveNATS(ctx); err != nil {
+		return err
+	}
 	e.beater = roster.NewBeater(o.Bus, e.beat)
 	e.info.spoke = e.beater.Now
 	e.tasks.Go(func() { e.info.run(background, o.Roster.View) })
@@ -173,6 +177,9 @@ func (e *Edge) Stop(ctx context.Context) error {
 		e.stopping.Store(true)
 		e.beater.Now()
 		var errs []error
+		if e.nats != nil && e.opts.Bus.Connected() {
+			errs = append(errs, e.nats.stop(ctx))
+		}
 		for _, t := range e.transports {
 			errs = append(errs, t.stop(ctx))
 		}
@@ -256,7 +263,7 @@ func (e *Edge) open(to client, number uint64, patience time.Duration) *connectio
 	return c
 }
 
-// openPolling begins a connection that is one HTTP request. Nobody looks for it by its number: answers find it by what it
+// openPolling begins a connection that is one request over HTTP or NATS. Nobody looks for it by its number: answers find it by what it
 // asked.
 func (e *Edge) openPolling(to client, patience time.Duration) *connection {
 	return &connection{client: to, number: e.numbers.Add(1), patience: patience, polling: true}

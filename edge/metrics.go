@@ -25,6 +25,7 @@ const (
 	dropGone      dropped = "gone"      // the news that a transport closed: too much of it waits
 	dropAsk       dropped = "ask"       // an ask: too many wait
 	dropClients   dropped = "clients"   // an HTTP client that would be one too many
+	dropInbox     dropped = "inbox"     // a request over NATS that names no inbox, or one that must not be written to
 )
 
 // verbs is the number of verbs that metrics tell apart.

@@ -51,6 +51,9 @@ type Options struct {
 	HTTP, HTTPS string
 	HTTPBase    string
 
+	// NATSAPI serves clients that publish their requests to NATS: see messages.APISubject.
+	NATSAPI bool
+
 	// Origin is what browsers are told may use this edge (Access-Control-Allow-Origin; allow_origin of Janus, "*" by
 	// default). With EnforceOrigin a WebSocket from an origin that does not begin with it is hung up on, and a request over
 	// HTTP gets 403 (enforce_cors).
@@ -97,7 +100,7 @@ func (o Options) check() error {
 	switch {
 	case !messages.ValidName(o.Name):
 		return fmt.Errorf("%w: %q is not a valid name", ErrOptions, o.Name)
-	case o.WS == "" && o.WSS == "" && o.HTTP == "" && o.HTTPS == "":
+	case o.WS == "" && o.WSS == "" && o.HTTP == "" && o.HTTPS == "" && !o.NATSAPI:
 		return fmt.Errorf("%w: no transport has an address", ErrOptions)
 	case (o.WSS != "" || o.HTTPS != "") && (o.CertFile == "" || o.KeyFile == ""):
 		return fmt.Errorf("%w: transports over TLS need a certificate and its key", ErrOptions)

@@ -133,8 +133,7 @@ func (e *Edge) forward(r *request, reply messages.Reply) {
 // send numbers a request, keeps it and publishes it, unless it has to wait behind others. It reports false when the
 // connection, or all together, have too much in flight.
 func (e *Edge) send(r *request) bool {
-	if e.bytes.Add(int64(r.size())) > int64(e.opts.MaxInFlight) || !r.conn.admit(r, e.opts.MaxConnectionInFlight) {
-		e.bytes.Add(-int64(r.size()))
+	if !e.admit(r) {
 		e.metrics.drop(dropBusy)
 		return false
 	}
@@ -151,11 +150,36 @@ func (e *Edge) send(r *request) bool {
 	return true
 }
 
+// admit counts a request in, unless there is too much in flight; release counts it out.
+func (e *Edge) admit(r *request) bool {
+	size := int64(r.size())
+	if e.bytes.Add(size) > int64(e.opts.MaxInFlight) {
+		e.bytes.Add(-size)
+		return false
+	}
+	i := r.conn.inbox()
+	if i != nil && !i.api.admit(r) {
+		e.bytes.Add(-size)
+		return false
+	}
+	if !r.conn.admit(r, e.opts.MaxConnectionInFlight) {
+		e.bytes.Add(-size)
+		if i != nil {
+			i.api.release(r)
+		}
+		return false
+	}
+	return true
+}
+
 // publish hands a request to the bus, under its identity. It reports false when the bus does not take it, which leaves it
 // to the repeater.
 func (e *Edge) publish(p *partition, x repeat) bool {
 	identity := messages.Identity{
 		Edge: e.member, Connection: x.conn.number, Polling: x.conn.polling, Session: x.session, N: x.n, Repeat: x.again,
+	}
+	if i := x.conn.inbox(); i != nil && x.refusal == nil { // else the answer may have to be replaced here
+		identity.Inbox = i.subject
 	}
 	err := e.bus.Publish(x.subject(), identity.String(), x.body)
 	switch {
@@ -207,9 +231,11 @@ func (e *Edge) expire(r *request) {
 	e.refuse(r.conn, r.reply(), messages.Errorf(messages.CodeUnknown, "Request timed out (no answer within %v)", r.conn.patience))
 }
 
-// release counts a request out.
 func (e *Edge) release(r *request) {
 	r.conn.release(r)
+	if i := r.conn.inbox(); i != nil {
+		i.api.release(r)
+	}
 	e.bytes.Add(-int64(r.size()))
 	e.waiting.Add(-1)
 	if r.isPoll() {
