@@ -37,7 +37,7 @@ func (n RoomName) Partition() int {
 func (n RoomName) Token() string {
 	key := n.Key
 	if _, err := strconv.ParseUint(key, 10, 64); err != nil {
-		key = "~" + base64.RawURLEncoding.EncodeToString([]byte(key))
+		key = "_" + base64.RawURLEncoding.EncodeToString([]byte(key))
 	}
 	return key
 }
@@ -53,7 +53,7 @@ func ParseRoomSubject(subject string) (RoomName, error) {
 	partition, rest, _ := strings.Cut(rest, ".")
 	token, plugin, _ := strings.Cut(rest, ".")
 	n := RoomName{Plugin: plugin, Key: token}
-	if text, quoted := strings.CutPrefix(token, "~"); quoted {
+	if text, quoted := strings.CutPrefix(token, "_"); quoted {
 		key, err := base64.RawURLEncoding.DecodeString(text)
 		ok = ok && err == nil
 		n.Key = string(key)
