@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plugin knows what the requests of Janus plugins refer to.
+//
+// With one Janus, room 1234 is the same room for everybody. In a cluster it lives on one of many, and whoever names it
+// must be brought there. For each plugin whose clients name something that others can name too, there is a Router: it
+// reads the body of a message and says where it must run. It does nothing else: no router sends, waits or remembers, and
+// one is used by many sessions at once. A plugin without a router needs none: its handles go to the least loaded Janus.
+//
+// A router for a plugin of one's own implements Router, or fills in a Table, and is added to the list that the session
+// nodes are started with.
+package plugin
+
+import (
+	"strings"
+
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
+
+// Verb is how a message is brought to where it belongs.
+type Verb uint8
+
+const (
+	// Any: the message goes to the Janus that the handle is bound to, or else to the least loaded one.
+	Any Verb = iota
+	// Bind: the handle must be on the Janus where the room is. It is moved there, unless it is engaged already.
+	Bind
+	// Manage: the room's owner has the request run where the room is. The handle need not be there, nor anywhere.
+	Manage
+	// Gather: all Janus are asked, and what they answer is merged.
+	Gather
+)
+
+// Route is where a message belongs.
+type Route struct {
+	Verb Verb
+	// Request is the name of the request in lower case.
+	Request string
+	// Key is the id of the room as JSON has it, a number or a text in quotes; empty when none is named.
+	Key string
+	// Creates: after a success there is a room, that Router.Made names. Ends: there is none any more.
+	Creates, Ends bool
+	// Keep: after a success the room is not what its creation made of it, so that the request belongs to what makes it anew.
+	Keep bool
+}
+
+// Change is what an event says about a handle.
+type Change uint8
+
+const (
+	// Same: nothing new.
+	Same Change = iota
+	// Engaged: the handle is in a room or a call: it must stay where it is.
+	Engaged
+	// Free: it is in none any more.
+	Free
+)
+
+// Router knows one plugin. Its methods may be called from any goroutine, and keep nothing of what they are given.
+type Router interface {
+	// Plugin is the package that the router is for, such as janus.plugin.videoroom.
+	Plugin() string
+	// Route says where a message with this body belongs.
+	Route(body janusjson.Object) Route
+	// Probe is the body of a request, answered by whatever Janus, that shows whether the room is there: see Has.
+	Probe(key string) []byte
+	// Has tells from the data of the answer to a Probe whether the room is there.
+	Has(key string, data janusjson.Object) bool
+	// Made reads the id of a new room from the data of the answer to a request that Creates; ok is false when it failed.
+	Made(data janusjson.Object) (key string, ok bool)
+	// Named is the body of a creation with the id that was given to the room.
+	Named(body janusjson.Object, key string) []byte
+	// Failed tells whether data of an answer reports an error.
+	Failed(data janusjson.Object) bool
+	// Merge makes one answer of what all Janus answered to a Gather; there is at least one. It returns the data.
+	Merge(route Route, answers []janusjson.Object) []byte
+	// Observe says what a message about a handle, to its client, changes: verb is that of the message, such as event or
+	// hangup, data that of its plugindata, if any.
+	Observe(verb janusjson.Verb, data janusjson.Object) Change
+}
+
+// Routers are routers by plugin.
+type Routers map[string]Router
+
+// Standard are the routers for the plugins of Janus.
+func Standard() Routers {
+	return Of(VideoRoom())
+}
+
+// Of makes Routers; of two for one plugin the later counts.
+func Of(list ...Router) Routers {
+	all := make(Routers, len(list))
+	for _, r := range list {
+		all[r.Plugin()] = r
+	}
+	return all
+}
+
+// RequestOf is the name of the request in a body; plugins compare it without regard to case. Empty: there is none, or it is
+// no text.
+func RequestOf(body janusjson.Object) string {
+	text, _ := body.Get("request").Text()
+	return strings.ToLower(text)
+}
+
+// KeyOf is the canonical form of an id in a body; empty when it is absent or neither an integer nor a text.
+func KeyOf(v janusjson.Value) string {
+	switch v.Kind() {
+	case janusjson.KindInteger:
+		return string(v.Bytes())
+	case janusjson.KindString:
+		text, _ := v.Text()
+		return string(janusjson.AppendQuoted(nil, text))
+	}
+	return ""
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import "github.com/januscloud/januscloud/messages/janusjson"
+
+// VideoRoom is the router for janus.plugin.videoroom (src/plugins/janus_videoroom.c). A room is where it was created;
+// publishers and subscribers join there. Feeds are numbered per room, so that they need no homes of their own.
+func VideoRoom() *Table {
+	manage := Route{Verb: Manage}
+	keep := Route{Verb: Manage, Keep: true}
+	return &Table{
+		Package: "janus.plugin.videoroom", ID: "room", List: "list", Count: "num_participants", Asks: "exists",
+		Requests: map[string]Route{
+			"create":  {Verb: Manage, Creates: true},
+			"destroy": {Verb: Manage, Ends: true},
+			"edit":    keep, "allowed": keep,
+			"exists": manage, "kick": manage, "moderate": manage, "enable_recording": manage,
+			"listparticipants": manage, "listforwarders": manage, "rtp_forward": manage, "stop_rtp_forward": manage,
+			"publish_remotely": manage, "unpublish_remotely": manage, "listremotes": manage,
+			"add_remote_publisher": manage, "update_remote_publisher": manage, "remove_remote_publisher": manage,
+			"list": {Verb: Gather},
+			"join": {Verb: Bind}, "joinandconfigure": {Verb: Bind},
+		},
+		Present: func(_ string, data janusjson.Object) bool { return data.Get("exists").Bool() },
+		Watch:   watchVideoRoom,
+	}
+}
+
+// watchVideoRoom follows a handle: a publisher has joined, a subscriber is attached, until either leaves, is kicked, or
+// the room is destroyed. A subscriber whose PeerConnection is gone may subscribe anew, a publisher stays in the room.
+func watchVideoRoom(verb janusjson.Verb, data janusjson.Object) Change {
+	if verb != janusjson.VerbEvent {
+		return Same
+	}
+	what := data.Get("videoroom")
+	switch {
+	case what.Is("joined"), what.Is("attached"):
+		return Engaged
+	case what.Is("destroyed"):
+		return Free
+	case data.Get("leaving").Is("ok"), data.Get("left").Is("ok"):
+		return Free
+	}
+	return Same
+}
