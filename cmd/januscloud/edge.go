@@ -57,7 +57,7 @@ func (p *process) startEdge(ctx context.Context, name, region string, c edgeSett
 	e, err := edge.Start(ctx, edge.Options{
 		Name: name, Region: region, Bus: p.bus, Roster: p.roster, Wheel: p.wheel, Load: p.load, Log: p.log, Registry: p.registry,
 		WS: string(c.WS), WSS: string(c.WSS), HTTP: string(c.HTTP), HTTPS: string(c.HTTPS), HTTPBase: c.HTTPBase, CertFile: c.TLSCert, KeyFile: c.TLSKey,
-		Origin: c.AllowOrigin, EnforceOrigin: c.EnforceCORS, PingInterval: c.Ping, PongTimeout: c.Pong, MaxConnections: c.MaxClients,
+		NATSAPI: c.NATSAPI == "on", Origin: c.AllowOrigin, EnforceOrigin: c.EnforceCORS, PingInterval: c.Ping, PongTimeout: c.Pong, MaxConnections: c.MaxClients,
 		APISecret: c.APISecret.Reveal(), TokenAuth: c.TokenAuth, TokenAuthSecret: c.TokenAuthSecret.Reveal(),
 		ServerName: c.ServerName, SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout,
 	})
