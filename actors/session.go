@@ -243,14 +243,22 @@ func (s *session) create(r *request) {
 	first, _ := messages.CutRepeat(r.identity)
 	switch {
 	case s.ending != nil || first != s.identity:
-		e := messages.Errorf(messages.CodeSessionConflict, "Session ID already in use")
-		s.node.metrics.countError(e.Code)
-		s.publish(first, messages.Reply{Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendError(nil, e)) // an edge that drew the id draws another
+		s.publish(first, s.taken(r)) // an edge that drew the id draws another
 	case s.transport.IsZero():
 		s.begin(r, first)
 	default: // a repeat
 		s.settleOwed(r.identity, messages.Reply{Transaction: r.Bytes(janusjson.KeyTransaction)}.AppendID(nil, s.id))
 	}
+}
+
+// taken is the answer to a create with the id of this session; that nobody gets a new one comes first, as in Janus.
+func (s *session) taken(r *request) []byte {
+	if !s.node.rules.Accepting() {
+		return refuseCreate(&r.Message)
+	}
+	e := messages.Errorf(messages.CodeSessionConflict, "Session ID already in use")
+	s.node.metrics.countError(e.Code)
+	return s.replyTo(r).AppendError(nil, e)
 }
 
 // begin makes the session known: to the store, then to the client.

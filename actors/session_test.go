@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/settings"
 )
 
 func code(reply map[string]any) int {
@@ -69,6 +70,23 @@ func TestConversation(t *testing.T) {
 		if !r.deleted {
 			t.Errorf("record left over: %+v", r)
 		}
+	}
+}
+
+// A create with an id that is in use is refused in Janus's words: with the id, and not before all new sessions are.
+func TestCreateTaken(t *testing.T) {
+	c := newCluster(t)
+	edge := c.client()
+	n := c.node("node-a", nil)
+	id := edge.create()
+	got := edge.ask(id, `{"janus":"create","transaction":"t","id":%d}`, id)
+	if session, _ := got["session_id"].(float64); code(got) != 468 || uint64(session) != id {
+		t.Errorf("id in use: %v", got)
+	}
+	n.rules.Heed(messages.Setting{Verb: settings.AcceptNewSessions, Fields: []byte(`{"accept":false}`), Revision: 1})
+	got = edge.ask(id, `{"janus":"create","transaction":"t","id":%d}`, id)
+	if _, told := got["session_id"]; code(got) != 472 || told {
+		t.Errorf("id in use while no new sessions are taken: %v", got)
 	}
 }
 
