@@ -192,6 +192,11 @@ func (s *session) admin(in *inbound) {
 			s.setTimeout(order.Timeout)
 		case messages.AdminDetach:
 			answer.Error = s.detachForAdmin(in.subject.Handle())
+		case messages.AdminBind:
+			if h := s.handle(in.subject.Handle()); h != nil && h.state != bound {
+				s.bindForAdmin(h, in.msg.Reply)
+				return
+			}
 		default:
 			answer.Error = messages.ErrUnknownRequest(string(order.Act))
 		}
@@ -246,6 +251,17 @@ func (s *session) detachForAdmin(id uint64) *messages.Error {
 		return messages.Errorf(messages.CodePluginDetach, "Couldn't detach from plugin: the handle is being attached")
 	}
 	return nil
+}
+
+// bindForAdmin has a handle bound, as its first request would, and answers then.
+func (s *session) bindForAdmin(h *handle, to string) {
+	if !s.enqueue(h, queued{admin: to}) {
+		s.node.answerAdmin(to, messages.AdminAnswer{Error: errTooMany})
+		return
+	}
+	if h.state == unbound {
+		s.bind(h)
+	}
 }
 
 // setTimeout gives the session a time-out of its own, in seconds: 0 for none, negative for the cluster's.

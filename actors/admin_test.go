@@ -101,3 +101,29 @@ func codeOf(e *messages.Error) messages.Code {
 	}
 	return e.Code
 }
+
+// An administrator can have a handle bound before its client uses it, which then is served where it is.
+func TestBindForAdmin(t *testing.T) {
+	c := newCluster(t)
+	server := c.server("janus-a")
+	edge := c.client()
+	a := c.node("node-a", nil)
+	waitServers(t, a, 1)
+	id := edge.create()
+	h := edge.attach(id)
+	bind := messages.AdminOrder{Act: messages.AdminBind}
+	first := edge.p.order(t, id, h, bind)
+	if first.Error != nil || first.Handle == nil || first.Handle.Server != server.member || first.Handle.Janus == 0 {
+		t.Fatalf("bound: %+v", first)
+	}
+	if again := edge.p.order(t, id, h, bind); again.Handle == nil || again.Handle.Janus != first.Handle.Janus {
+		t.Errorf("bound twice: %+v", again)
+	}
+	edge.ask(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, h)
+	if got := edge.p.order(t, id, h, messages.AdminOrder{}); got.Handle == nil || got.Handle.Janus != first.Handle.Janus {
+		t.Errorf("used: %+v", got)
+	}
+	if got := edge.p.order(t, id, 6, bind); codeOf(got.Error) != 459 {
+		t.Errorf("a handle that is not there: %+v", got)
+	}
+}

@@ -121,8 +121,12 @@ func (s *session) onRecorded(h *handle) {
 	}
 }
 
-// release1 passes one waiting request on.
+// release1 passes one waiting request on, or tells an administrator that the handle is bound.
 func (s *session) release1(h *handle, q queued) {
+	if q.admin != "" {
+		s.node.answerAdmin(q.admin, s.describe(h.id))
+		return
+	}
 	if q.identity == "" {
 		h.attempt++
 		s.passOn(h, s.ownIdentity(h.id, h.attempt), q.raw)

@@ -57,8 +57,9 @@ const (
 
 // queued is a request that waits for its handle to be bound.
 type queued struct {
-	identity string // "": a trickle that was acknowledged already
+	identity string // "": a trickle that was acknowledged already, or an administrator
 	raw      []byte
+	admin    string // where an administrator waits to hear that the handle is bound; "": none does
 }
 
 // attach makes a handle. It is bound later (see bind.go): what it is for shows only with its first message.
@@ -315,6 +316,10 @@ func (s *session) dropQueue(h *handle, e *messages.Error) {
 	queue := h.queue
 	h.queue, h.queued = nil, 0
 	for _, q := range queue {
+		if q.admin != "" {
+			s.node.answerAdmin(q.admin, messages.AdminAnswer{Error: e})
+			continue
+		}
 		r := request{identity: q.identity}
 		if q.identity != "" && janusjson.Scan(q.raw, &r.Message) == nil {
 			s.refuse(&r, e)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -35,9 +36,12 @@ type cluster struct {
 	pings   atomic.Bool            // it is a version that answers GET /ping
 
 	rules settings.Rules // of administrators, for all sessions
-	seen  atomic.Uint64  // revision up to which settings came
-	told  atomic.Uint64  // and up to which info tells of them
-	spoke func()         // called when told has grown
+	// adjusted is what administrators set at every Janus, by the name that info has for it; media servers are asked for
+	// theirs but once.
+	adjusted atomic.Pointer[map[string]json.RawMessage]
+	seen     atomic.Uint64 // revision up to which settings came
+	told     atomic.Uint64 // and up to which info tells of them
+	spoke    func()        // called when told has grown
 
 	// The rest belongs to run.
 	servers map[messages.Member]*serverInfo
@@ -186,8 +190,28 @@ func (i *cluster) build(v *roster.View) {
 // heed takes a setting of administrators in. They come in order.
 func (i *cluster) heed(s messages.Setting) {
 	i.rules.Heed(s)
+	i.adjust(s)
 	i.seen.Store(s.Revision)
 	i.update()
+}
+
+// adjust takes in what was set at every Janus, if info tells of it.
+func (i *cluster) adjust(s messages.Setting) {
+	names := map[string][2]string{
+		"set_min_nack_queue":     {"min_nack_queue", "min-nack-queue"},
+		"set_nack_optimizations": {"nack_optimizations", "nack-optimizations"},
+	}
+	var fields map[string]json.RawMessage
+	name, known := names[s.Verb]
+	if !known || json.Unmarshal(s.Fields, &fields) != nil || fields[name[0]] == nil {
+		return
+	}
+	adjusted := map[string]json.RawMessage{}
+	if old := i.adjusted.Load(); old != nil {
+		adjusted = maps.Clone(*old)
+	}
+	adjusted[name[1]] = fields[name[0]]
+	i.adjusted.Store(&adjusted)
 }
 
 // pingVersion is the first version of Janus that answers GET /ping: 1.2.2.
@@ -225,6 +249,9 @@ func (i *cluster) value(f field, v *roster.View) json.RawMessage {
 		return i.transports(f.value)
 	case "plugins":
 		return object(i.plugins(v))
+	}
+	if adjusted := i.adjusted.Load(); adjusted != nil && (*adjusted)[f.name] != nil {
+		return (*adjusted)[f.name]
 	}
 	return f.value
 }

@@ -26,6 +26,7 @@ const (
 	AdminDestroy AdminAct = "destroy" // end the session, without a word to its client, as Janus does
 	AdminDetach  AdminAct = "detach"  // detach a handle that no Janus knows of yet; a bound one is told of, and left
 	AdminTimeout AdminAct = "timeout" // set the session's own time-out
+	AdminBind    AdminAct = "bind"    // find a Janus for a handle that has none, and answer when it is there
 )
 
 // AdminOrder asks the owner of a session.
@@ -34,7 +35,8 @@ type AdminOrder struct {
 	Timeout int32    `json:"timeout,omitempty"` // seconds; 0: never, negative: that of the cluster
 }
 
-// AdminAnswer is the owner's answer to an AdminOrder: what there was when the order came.
+// AdminAnswer is the owner's answer to an AdminOrder: what there was when the order came, or what there is once a handle is
+// bound.
 type AdminAnswer struct {
 	Error   *Error       `json:"error,omitempty"` // 458, 459, or why the act cannot be done; the rest is empty then
 	Handles []uint64     `json:"handles,omitempty"`

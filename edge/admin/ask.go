@@ -103,9 +103,13 @@ func errNoJanus() *messages.Error {
 	return messages.Errorf(messages.CodeUnknown, "No media server can be asked")
 }
 
-// askOwner asks the owner of a session.
+// askOwner asks the owner of a session. Binding a handle may take as long as several media servers do.
 func (a *Admin) askOwner(ctx context.Context, session, handle uint64, order messages.AdminOrder) messages.AdminAnswer {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	limit := patience
+	if order.Act == messages.AdminBind {
+		limit = longPatience
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var answer messages.AdminAnswer
 	data, err := json.Marshal(order)

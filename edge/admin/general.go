@@ -18,6 +18,9 @@ import (
 
 // general answers what names no session.
 func (a *Admin) general(ctx context.Context, r *request) outcome {
+	if r.verb == "set_libnice_debug" && len(a.live()) > 0 {
+		return a.setWhereKnown(ctx, r)
+	}
 	if e := validate(r.Object, parametersOf(r.verb)); e != nil {
 		return failure(e)
 	}
@@ -157,10 +160,7 @@ func (a *Admin) setForAll(ctx context.Context, r *request) outcome {
 			return failed(messages.CodeInvalidElementType, "Invalid element type (level should be between 0 and 7)")
 		}
 	}
-	var wanted members
-	for _, p := range parametersOf(r.verb) {
-		wanted = append(wanted, member{p.name, r.Get(p.name).Bytes()})
-	}
+	wanted := wantedBy(r)
 	all := a.callAll(ctx, r.verb, wanted)
 	out := best(all)
 	if len(all) == 0 {
@@ -169,10 +169,44 @@ func (a *Admin) setForAll(ctx context.Context, r *request) outcome {
 	if out.err != nil {
 		return out
 	}
-	if e := a.keep(ctx, &messages.Setting{Verb: r.verb, Fields: wanted.object()}); e != nil {
+	return a.keepForAll(ctx, r, out)
+}
+
+// keepForAll keeps what Janus made of a setting: of some numbers it takes 16 bits.
+func (a *Admin) keepForAll(ctx context.Context, r *request, out outcome) outcome {
+	wanted := wantedBy(r)
+	for i := range wanted {
+		if made := out.members.get(echoName(wanted[i].name, r.verb)); made != nil {
+			wanted[i].value = made
+		}
+	}
+	s := messages.Setting{Verb: r.verb, Fields: wanted.object()}
+	if e := a.keep(ctx, &s); e != nil {
 		return failure(e)
 	}
+	a.spread(ctx, s)
 	return out
+}
+
+// setWhereKnown sets what only some versions of Janus know (set_libnice_debug is gone in 1.3.2): they say whether there is
+// such a verb at all, before they say what is wrong with it.
+func (a *Admin) setWhereKnown(ctx context.Context, r *request) outcome {
+	out := best(a.callAll(ctx, r.verb, r.fields()))
+	switch {
+	case out.err != nil && out.err.Code == messages.CodeInvalidRequestPath:
+		return unhandled(r) // in the words of who asked
+	case out.err != nil:
+		return out
+	}
+	return a.keepForAll(ctx, r, out)
+}
+
+// wantedBy are the parameters of a setting.
+func wantedBy(r *request) (wanted members) {
+	for _, p := range parametersOf(r.verb) {
+		wanted = append(wanted, member{p.name, r.Get(p.name).Bytes()})
+	}
+	return wanted
 }
 
 // echoName is what Janus calls a setting in its reply.

@@ -5,6 +5,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -69,6 +70,11 @@ func (a *Admin) forHandle(ctx context.Context, r *request, seen messages.AdminAn
 	if e := validate(r.Object, handleParameters(r.verb)); e != nil {
 		return failure(e)
 	}
+	if seen.Handle.Server.IsZero() && needsJanus(r.verb, seen.Handle.Plugin) {
+		if now := a.askOwner(ctx, r.session, r.handle, messages.AdminOrder{Act: messages.AdminBind}); now.Handle != nil {
+			seen = now
+		}
+	}
 	if seen.Handle.Server.IsZero() {
 		return a.unbound(ctx, r, seen)
 	}
@@ -82,6 +88,22 @@ func (a *Admin) forHandle(ctx context.Context, r *request, seen messages.AdminAn
 		a.translate(r, seen, out.members)
 	}
 	return out
+}
+
+// needsJanus reports whether a handle that no Janus knows of yet is to get one for this verb: what is captured begins with
+// its first packet, and who hangs up a PeerConnection that is not there is told so by the plugin. Looking at a handle
+// changes nothing, unless any Janus will do for it: to the handles of the other plugins, rooms, streams and names matter.
+func needsJanus(verb, plugin string) bool {
+	switch verb {
+	case "start_pcap", "start_text2pcap", "hangup_webrtc":
+		return true
+	case "handle_info":
+		switch plugin {
+		case "janus.plugin.echotest", "janus.plugin.nosip", "janus.plugin.sip", "janus.plugin.voicemail":
+			return true
+		}
+	}
+	return false
 }
 
 // translate writes the cluster's ids and time-out into the handle_info of a Janus.
@@ -100,7 +122,7 @@ func (a *Admin) translate(r *request, seen messages.AdminAnswer, m members) {
 	}
 }
 
-// unbound answers for a handle that no Janus knows of yet: it has no PeerConnection, and its plugin has not heard of it.
+// unbound answers for a handle that no Janus knows of: it has no PeerConnection, and its plugin has not heard of it.
 func (a *Admin) unbound(ctx context.Context, r *request, seen messages.AdminAnswer) outcome {
 	switch r.verb {
 	case "detach_handle":
@@ -114,12 +136,22 @@ func (a *Admin) unbound(ctx context.Context, r *request, seen messages.AdminAnsw
 	case "stop_pcap", "stop_text2pcap":
 		return failed(messages.CodeUnknown, "Capture not started")
 	}
-	return success(member{"handle_id", idJSON(r.handle)}, member{"info", unboundInfo(r, seen)})
+	return success(member{"handle_id", idJSON(r.handle)}, member{"info", unboundInfo(r, seen, a.alertsAtFirst())})
+}
+
+// alertsAtFirst reports whether a handle without a PeerConnection has the flag alert, as since Janus 1.2.2.
+func (a *Admin) alertsAtFirst() bool {
+	for _, p := range a.live() {
+		var major, minor, patch int
+		n, _ := fmt.Sscanf(p.Beat.Media.Version, "%d.%d.%d", &major, &minor, &patch)
+		return n == 3 && (major > 1 || major == 1 && (minor > 2 || minor == 2 && patch >= 2))
+	}
+	return false
 }
 
 // unboundInfo is the handle_info of a handle that has done nothing yet, in Janus's order. Times are those of the cluster:
 // microseconds since 1970, where Janus counts from its machine's start.
-func unboundInfo(r *request, seen messages.AdminAnswer) []byte {
+func unboundInfo(r *request, seen messages.AdminAnswer, alert bool) []byte {
 	h := seen.Handle
 	number := func(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
 	text := func(s string) []byte { return janusjson.AppendQuoted(nil, s) }
@@ -137,7 +169,7 @@ func unboundInfo(r *request, seen messages.AdminAnswer) []byte {
 	}
 	var flags members
 	for _, name := range handleFlags() {
-		flags = append(flags, member{name, []byte("false")})
+		flags = append(flags, member{name, strconv.AppendBool(nil, alert && name == "alert")})
 	}
 	return append(info, member{"flags", flags.object()}, member{"sdps", []byte("{}")},
 		member{"queued-packets", number(0)}).object()
