@@ -58,6 +58,71 @@ func TestSettingsReachAll(t *testing.T) {
 	eventually(t, "one that was restarted is set again", has(second))
 }
 
+// What is set at one edge is told by every edge as soon as it is answered, and by those that join later; session nodes that
+// join later heed it from their first session on.
+func TestEveryEdgeTells(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.media("first")
+	c.media("second")
+	other := c.edge("other")
+	here, there := c.administrate(t), other.administrate(t)
+	for _, k := range []*talk{here, there} {
+		eventually(t, "the edge has heard the others", func() error {
+			if r := k.ask(m{"janus": "info"}); r.Number("version") == 0 || string(r.Get("accepting-new-sessions")) != "true" {
+				return fmt.Errorf("info is %s", r)
+			}
+			return nil
+		})
+	}
+	tells := func(k *talk, timeout uint64, accepting bool) error {
+		client, err := lab.Dial(t.Context(), k.api)
+		check(t, err)
+		defer func() { _ = client.Close() }()
+		for _, info := range []lab.Message{(&call{Client: client, t: t}).try(m{"janus": "info"}), k.ask(m{"janus": "info"})} {
+			if info.Number("session-timeout") != timeout || string(info.Get("accepting-new-sessions")) != fmt.Sprint(accepting) ||
+				info.Number("min-nack-queue") != timeout || string(info.Get("nack-optimizations")) != fmt.Sprint(!accepting) {
+				return fmt.Errorf("info is %s", info)
+			}
+		}
+		if r := k.ask(m{"janus": "get_status"}); r.Number("status", "session_timeout") != timeout || r.Number("status", "min_nack_queue") != timeout {
+			return fmt.Errorf("get_status is %s", r)
+		}
+		return nil
+	}
+	for n := range uint64(10) {
+		k, further := here, there
+		if n%2 == 1 {
+			k, further = there, here
+		}
+		for _, set := range []m{
+			{"janus": "set_session_timeout", "timeout": 100 + n}, {"janus": "set_min_nack_queue", "min_nack_queue": 100 + n},
+			{"janus": "set_nack_optimizations", "nack_optimizations": n%2 == 1}, {"janus": "accept_new_sessions", "accept": n%2 == 0},
+		} {
+			if r := k.ask(set); r.Error != nil {
+				t.Fatalf("%v: %s", set, r)
+			}
+		}
+		for _, k := range []*talk{k, further} { // at once
+			if err := tells(k, 100+n, n%2 == 0); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	late := c.edge("late").administrate(t)
+	eventually(t, "an edge that joins later has heard the Janus, and tells what was set", func() error { return tells(late, 109, false) })
+	c.node("late") // takes partitions at once
+	c.settle(2)
+	client, err := lab.Dial(t.Context(), c.api)
+	check(t, err)
+	t.Cleanup(func() { _ = client.Close() })
+	for range 20 {
+		if r := (&call{Client: client, t: t}).try(m{"janus": "create"}); r.Error == nil || r.Error.Code != 472 {
+			t.Fatalf("create: %s", r)
+		}
+	}
+}
+
 // A setting that was made while no Janus was there waits for the first.
 func TestSettingWithoutJanus(t *testing.T) {
 	t.Parallel()

@@ -39,6 +39,7 @@ const (
 	ownSecret = "the-secret-of-janus-itself"
 	patience  = 15 * time.Second
 	echotest  = "janus.plugin.echotest"
+	apiSecret = "the-api-secret-of-this-test" // where there is one; elsewhere nobody looks at it
 )
 
 // system is something with a Janus API and an Admin API: the cluster, or a Janus alone.
@@ -58,7 +59,7 @@ type cluster struct {
 	load   *load.Meter
 	log    *slog.Logger
 	logged *memory
-	admin  *admin.Admin
+	janus  changes // of every Janus
 }
 
 // memory keeps what is logged.
@@ -79,18 +80,21 @@ func (m *memory) String() string {
 	return m.text.String()
 }
 
-func newJanus(t *testing.T) *lab.JanusServer {
+// changes alter the configuration of a Janus.
+type changes []func(*lab.JanusConfig)
+
+func newJanus(t *testing.T, more changes) *lab.JanusServer {
 	t.Helper()
-	return lab.Janus(t, func(c *lab.JanusConfig) {
+	return lab.Janus(t, append(changes{func(c *lab.JanusConfig) {
 		c.AdminSecret = ownSecret
 		c.ReclaimSessionTimeout = 90 * time.Second
-	})
+	}}, more...)...)
 }
 
 // alone is a Janus without a cluster.
-func alone(t *testing.T) system {
+func alone(t *testing.T, more changes) system {
 	t.Helper()
-	j := newJanus(t)
+	j := newJanus(t, more)
 	return system{"Janus", j.WSURL(), j.Config.AdminWSURL(), j.Config.AdminHTTPURL(), ownSecret}
 }
 
@@ -108,11 +112,20 @@ func newCluster(t *testing.T, changes ...func(*edge.Options)) *cluster {
 	c.wheel.Start()
 	t.Cleanup(c.wheel.Stop)
 	c.load = load.Start(t.Context())
+	c.node("node")
+	c.system = c.edge("edge", changes...)
+	return c
+}
+
+// edge adds an edge with the Admin API, as if in a process of its own.
+func (c *cluster) edge(name string, changes ...func(*edge.Options)) system {
+	t := c.t
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c.node("node")
+	b, r := c.connect()
 	o := edge.Options{
-		Name: "edge", Bus: c.bus, Roster: c.roster, Wheel: c.wheel, Load: c.load, Log: c.log, WS: "127.0.0.1:0",
+		Name: name, Bus: b, Roster: r, Wheel: c.wheel, Load: c.load, Log: c.log, WS: "127.0.0.1:0", HTTP: "127.0.0.1:0",
 		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second,
 	}
 	for _, change := range changes {
@@ -121,16 +134,21 @@ func newCluster(t *testing.T, changes ...func(*edge.Options)) *cluster {
 	e, err := edge.Start(ctx, o)
 	check(t, err)
 	t.Cleanup(func() { _ = e.Stop(context.Background()) })
-	c.admin, err = admin.Start(ctx, admin.Options{
-		HTTP: "127.0.0.1:0", WS: "127.0.0.1:0", Secret: secret, Bus: c.bus, Roster: c.roster, Log: c.log,
+	a, err := admin.Start(ctx, admin.Options{
+		HTTP: "127.0.0.1:0", WS: "127.0.0.1:0", Secret: secret, Bus: b, Roster: r, Log: c.log,
 		SessionTimeout: time.Minute, ReclaimTimeout: 90 * time.Second, Rules: e.Rules(), Info: e.AppendInfo, Pings: e.Pings, Clients: e.Clients,
 		TokenAuth: o.TokenAuth, Tokens: e.Tokens(),
 	})
 	check(t, err)
-	t.Cleanup(func() { _ = c.admin.Stop(context.Background()) })
-	at := c.admin.Addresses()
-	c.system = system{"the cluster", e.Addresses()["ws"], at["ws"], at["http"], secret}
-	return c
+	t.Cleanup(func() { _ = a.Stop(context.Background()) })
+	eventually(t, "the edge is heard", func() error {
+		if p, ok := r.View().Find(messages.RoleEdge, name); !ok || p.Silent {
+			return fmt.Errorf("%s is not there", name)
+		}
+		return nil
+	})
+	at := a.Addresses()
+	return system{"the cluster", e.Addresses()["ws"], at["ws"], at["http"], secret}
 }
 
 // connect makes what one process has of the cluster.
@@ -184,7 +202,7 @@ func (c *cluster) settle(nodes int) {
 // media adds a media server with a Janus of its own.
 func (c *cluster) media(name string) *lab.JanusServer {
 	c.t.Helper()
-	j := newJanus(c.t)
+	j := newJanus(c.t, c.janus)
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	m, err := mediactl.Start(ctx, mediactl.Options{
@@ -234,7 +252,8 @@ type talk struct {
 	t *testing.T
 	*lab.Client
 	system
-	asked int
+	asked    int
+	overHTTP bool // instead
 }
 
 // next is a fresh transaction.
@@ -248,7 +267,7 @@ func (s system) administrate(t *testing.T) *talk {
 	c, err := lab.DialAs(t.Context(), s.adminWS, "janus-admin-protocol")
 	check(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	return &talk{t, c, s, 0}
+	return &talk{t: t, Client: c, system: s}
 }
 
 // ask sends a request with the secret and returns the reply.
@@ -258,10 +277,30 @@ func (k *talk) ask(fields map[string]any) lab.Message {
 	for name, value := range fields {
 		request[name] = value
 	}
+	if k.overHTTP {
+		return k.askHTTP(request)
+	}
 	ctx, cancel := context.WithTimeout(k.t.Context(), patience)
 	defer cancel()
 	m, err := k.Request(ctx, request)
 	check(k.t, err)
+	return m
+}
+
+// askHTTP sends a request over HTTP.
+func (k *talk) askHTTP(request map[string]any) lab.Message {
+	k.t.Helper()
+	if request["transaction"] == nil {
+		request["transaction"] = "t" + k.next()
+	}
+	body, err := json.Marshal(request)
+	check(k.t, err)
+	status, text := k.post(k.t, http.MethodPost, "/admin", string(body))
+	var m lab.Message
+	if err := json.Unmarshal([]byte(text), &m); err != nil || status != http.StatusOK {
+		k.t.Fatalf("%s: %d %q (%v)", body, status, text, err)
+	}
+	m.Raw = json.RawMessage(text)
 	return m
 }
 
@@ -279,15 +318,19 @@ func (s system) call(t *testing.T) *call {
 	t.Cleanup(func() { _ = c.Close() })
 	k := &call{Client: c, t: t}
 	k.session = k.must(map[string]any{"janus": "create"}).Number("data", "id")
-	attach := map[string]any{"janus": "attach", "session_id": k.session, "plugin": echotest, "opaque_id": "whose"}
-	k.used = k.must(attach).Number("data", "id")
-	k.idle = k.must(attach).Number("data", "id")
+	k.used, k.idle = k.attach(), k.attach()
 	k.must(map[string]any{"janus": "message", "session_id": k.session, "handle_id": k.used, "body": map[string]any{"audio": true}})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err = c.Next(ctx, func(m lab.Message) bool { return m.Janus == "event" })
 	check(t, err)
 	return k
+}
+
+// attach makes an echo test handle.
+func (k *call) attach() uint64 {
+	k.t.Helper()
+	return k.must(map[string]any{"janus": "attach", "session_id": k.session, "plugin": echotest, "opaque_id": "whose"}).Number("data", "id")
 }
 
 func (k *call) must(request map[string]any) lab.Message {
@@ -299,8 +342,12 @@ func (k *call) must(request map[string]any) lab.Message {
 	return m
 }
 
+// try sends a request, with the API secret unless it carries a token.
 func (k *call) try(request map[string]any) lab.Message {
 	k.t.Helper()
+	if request["token"] == nil {
+		request["apisecret"] = apiSecret
+	}
 	ctx, cancel := context.WithTimeout(k.t.Context(), patience)
 	defer cancel()
 	m, err := k.Request(ctx, request)
