@@ -76,11 +76,13 @@ func (s *session) pollAgain(identity string) bool {
 	return false
 }
 
-// wakePolls answers all polls that wait: one gets what there is, the others are told to come again, as Janus does.
+// wakePolls answers all polls that wait: one gets what there is, the others are told to come again, as Janus does. Which one is
+// chance there; here it is the latest: who polls once more may have lost the earlier one with an edge that is not known to be
+// gone yet.
 func (s *session) wakePolls() {
 	polls := s.polls
 	s.polls = nil
-	for _, p := range polls {
+	for _, p := range slices.Backward(polls) {
 		s.node.Wheel.Disarm(&p.timer)
 		s.answerPoll(p)
 	}
