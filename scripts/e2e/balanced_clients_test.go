@@ -113,7 +113,7 @@ func offerFile(t *testing.T) string {
 func TestBalancedJanode(t *testing.T) {
 	folder, offer := npmClient(t, "janode"), offerFile(t)
 	program := filepath.Join(folder, "client.js")
-	rooms, calls := startBalanced(t, 1), startBalanced(t, 2)
+	rooms, calls := startBalanced(t, 1, time.Second), startBalanced(t, 2, time.Second)
 	janus := rooms.janus[0]
 	for _, x := range []struct {
 		scene   string
@@ -155,7 +155,7 @@ func TestBalancedJanusGo(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build.Args, err, out)
 	}
-	c, offer := startBalanced(t, 2), offerFile(t)
+	c, offer := startBalanced(t, 2, time.Second), offerFile(t)
 	t.Run("with Janus", func(t *testing.T) { runClient(t, program, c.janus[0].WSURL(), offer) })
 	for range 4 { // twice through each edge
 		t.Run("with the cluster", func(t *testing.T) { runClient(t, program, c.front.WSURL, offer) })

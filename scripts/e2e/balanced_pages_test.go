@@ -5,9 +5,12 @@ package e2e
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/januscloud/januscloud/scripts/lab"
 )
 
 // The servers that a demo page knows.
@@ -18,7 +21,7 @@ const (
 
 // TestBalancedEcho opens the stock echo test page through a balancer in front of two edges and two Janus, over either transport.
 func TestBalancedEcho(t *testing.T) {
-	c := startBalanced(t, 2)
+	c := startBalanced(t, 2, time.Second)
 	b := startBrowser(t)
 	for _, n := range []int{overWebSocket, overHTTP, overWebSocket} {
 		b.open(t, c.front.PagesURL+"echotest.html", n)
@@ -31,10 +34,55 @@ func TestBalancedEcho(t *testing.T) {
 	c.checkConnections(t)
 }
 
+// TestBalancedEdgeDies kills an edge under two echo test pages. Media goes on; the page over HTTP does not notice anything but a
+// poll that fails, and the one whose WebSocket is lost claims its session at another edge.
+func TestBalancedEdgeDies(t *testing.T) {
+	c := startBalanced(t, 2, 30*time.Second)
+	one := startBrowser(t)
+	two := one.another(t)
+	one.open(t, c.front.PagesURL+"echotest.html", overWebSocket)
+	one.echo(t)
+	two.open(t, c.front.PagesURL+"echotest.html", overHTTP)
+	two.echo(t)
+	victim, heir := c.edges[0], c.edges[1]
+	if metric(t, victim, "januscloud_websocket_connections") == 0 {
+		victim, heir = heir, victim
+	}
+	victim.Kill()
+	c.edges = []*lab.RoleProcess{heir}
+	one.waitTrue(t, "the WebSocket is lost", `!janus.isConnected()`)
+	// An event between the two polls would go to the one that is lost.
+	lab.WaitFor(t, 10*time.Second, func() string {
+		return mismatch(heir, map[string]float64{"januscloud_edge_pending_polls": 1})
+	})
+	two.answered(t)
+	one.do(t, "claim the session", script(`janus.reconnect({ success: () => reconnected = true, error: reason => reconnected = reason })`),
+		until(`typeof reconnected !== "undefined"`), until(`reconnected === true`))
+	one.answered(t)
+	for _, b := range []*browser{one, two} {
+		before := b.waitAbove(t, "pictures decoded", decoded("echotest"), 20)
+		b.waitAbove(t, "pictures decoded", decoded("echotest"), before+20)
+		b.waitTrue(t, "the connection to Janus was never lost", `echotest.webrtcStuff.pc.connectionState === "connected"`)
+		b.do(t, "end", script(`janus.destroy()`)) // the button is behind the page's lament over the WebSocket
+	}
+	c.waitNoSessions(t)
+}
+
+// answered sends the echo test a message and waits for the event that answers it.
+func (b *browser) answered(t *testing.T) {
+	t.Helper()
+	b.do(t, "send a message", script(`{
+		const usual = echotest.onmessage;
+		answers = 0;
+		echotest.onmessage = (message, jsep) => { answers++; usual(message, jsep); };
+		echotest.send({ message: { bitrate: 512000 } });
+	}`), until(`answers === 1`))
+}
+
 // TestBalancedPages opens the stock pages whose visitors meet one another, through a balancer in front of two edges and one
 // Janus. Where there are two visitors, one comes over WebSocket and one over HTTP.
 func TestBalancedPages(t *testing.T) {
-	c := startBalanced(t, 1)
+	c := startBalanced(t, 1, time.Second)
 	one := startBrowser(t)
 	two := one.another(t)
 	sessions := 0

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,10 +71,11 @@ func newPage(t *testing.T, in context.Context, options ...chromedp.ContextOption
 				return
 			}
 			const enough, tooLong = 200, 300
-			if len(b.console) < enough {
-				line := m.String()
-				b.console = append(b.console, line[:min(len(line), tooLong)])
+			if len(b.console) == enough {
+				b.console = slices.Delete(b.console, 0, 1)
 			}
+			line := m.String()
+			b.console = append(b.console, line[:min(len(line), tooLong)])
 		}
 	}()
 	return b
