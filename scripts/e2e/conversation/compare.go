@@ -74,12 +74,19 @@ func writeChange(b *strings.Builder, gone, come []string) {
 	for i, line := range come {
 		writeLine(b, "  + ", line)
 		if len(gone) == len(come) {
-			var was, is any
-			if json.Unmarshal([]byte(gone[i]), &was) == nil && json.Unmarshal([]byte(line), &is) == nil {
-				writeParts(b, "", was, is)
-			}
+			headWas, was := parts(gone[i])
+			headIs, is := parts(line)
+			writeParts(b, "head", headWas, headIs)
+			writeParts(b, "", was, is)
 		}
 	}
+}
+
+// parts takes a line apart: what an answer over HTTP has before its body, and the JSON.
+func parts(line string) (head string, body any) {
+	i := max(strings.IndexAny(line, "{["), 0)
+	_ = json.Unmarshal([]byte(line[i:]), &body)
+	return line[:i], body
 }
 
 // writeParts tells which parts of two values differ.

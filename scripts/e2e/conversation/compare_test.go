@@ -73,6 +73,17 @@ func TestEqualConversations(t *testing.T) {
 			},
 		},
 		{
+			name: "order of plugins, ports, what a plugin draws",
+			one:  []string{`{"janus":"success","data":{"plugins":["b","a"],"port":10000,"unique_id":"x"}}`},
+			two:  []string{`{"janus":"success","data":{"plugins":["a","b"],"port":20000,"unique_id":"y"}}`},
+		},
+		{
+			name:      "a plugin is missing",
+			one:       []string{`{"janus":"success","data":{"plugins":["b","a"]}}`},
+			two:       []string{`{"janus":"success","data":{"plugins":["a"]}}`},
+			different: true,
+		},
+		{
 			name:      "a number is not a string",
 			one:       []string{`{"janus":"error","error":{"code":458}}`},
 			two:       []string{`{"janus":"error","error":{"code":"458"}}`},

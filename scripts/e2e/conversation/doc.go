@@ -29,8 +29,9 @@
 //	h poll 3 /janus/$session      polls until three events have come; what came in which answer does not count
 //	h header Origin: http://x     sends a header with every request from now on
 //
-// The settings of a conversation are those of Setup, and "alone" where it changes the whole server: such are played one by
-// one. A connection opened with the protocol janus-admin-protocol speaks to the Admin API, whose secret is "overlord".
+// The settings of a conversation are those of Setup, and of how it is played: "alone" where it changes the whole server,
+// "slow" where it takes half a minute or more, "janus=1.1" where only that version has what it is about. A connection opened with
+// the protocol janus-admin-protocol speaks to the Admin API, whose secret is "overlord".
 //
 // In texts, $name is the id that the reply to the transaction "name" gave in data.id; $fresh1 to $fresh9 are random ids that
 // nobody has; $file.sdp is a file of the archive as a JSON string, its lines ended as SDP wants it; $$ is a dollar sign.

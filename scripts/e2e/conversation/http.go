@@ -103,6 +103,7 @@ func (p *player) request(ctx context.Context, w *web, st step) (*http.Request, e
 		}
 		body += filled
 	}
+	p.out.sent += body
 	if p.server.HTTP == nil {
 		return nil, fmt.Errorf("the server has no address for HTTP")
 	}
@@ -220,6 +221,9 @@ func (p *player) waitAnswers(ctx context.Context, w *web) error {
 // kinds is what answers are sorted by: their status and what their messages are about.
 func kinds(m Message) string {
 	sorted := m.Head
+	if len(m.Raw) > 0 {
+		sorted += " " + string(m.Raw[:1]) // a list, or one
+	}
 	for _, e := range eventsOf(m.Raw) {
 		sorted += " " + e.Janus + " " + e.Transaction
 	}

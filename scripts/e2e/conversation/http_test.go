@@ -35,7 +35,7 @@ h OPTIONS /janus
 h poll 2 /janus/$s1
 `
 	answers := []string{
-		`{"janus":"success","transaction":"s1","data":{"id":12345678901}}`, `[{"janus":"keepalive"}]`, `{}`, "404", "",
+		`{"janus":"success","transaction":"s1","data":{"id":12345678901}}`, `{"janus":"keepalive","transaction":"drawn"}`, `{}`, "404", "",
 		`[{"janus":"keepalive"},{"janus":"event","sender":7,"session_id":12345678901}]`, `{"janus":"hangup","sender":7}`,
 	}
 	requests := make([]string, len(answers))
@@ -62,7 +62,8 @@ h poll 2 /janus/$s1
 	}
 	want := Streams{
 		"h": {
-			`200 Content-Type=text {"data":{"id":"$s1"},"janus":"success","transaction":"s1"}`, `200 Content-Type=text [{"janus":"keepalive"}]`,
+			`200 Content-Type=text {"data":{"id":"$s1"},"janus":"success","transaction":"s1"}`,
+			`200 Content-Type=text {"janus":"keepalive","transaction":"#"}`,
 			`404 Location=/$s1`, `nothing`,
 		},
 		"h events 7": {`{"janus":"event","sender":7,"session_id":"$s1"}`, `{"janus":"hangup","sender":7}`},

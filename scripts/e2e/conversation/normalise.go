@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -27,7 +28,9 @@ import (
 //     said, such as ids drawn for an attach without a transaction, by the order in which they appear;
 //   - in SDP: the numbers of the session's version, ICE credentials, fingerprint, ports and foundations of candidates, SSRCs
 //     and their names. The number and kind of its lines is compared;
-//   - clocks.
+//   - the transactions that Janus draws where a GET is a request of the Janus API;
+//   - the order of plugins in a list;
+//   - clocks, ports that were free, and what a plugin draws by chance.
 //
 // What is left out, because one Janus says it or not from one run to the next: the echo's and the player's "done" and the hangup
 // for "Detach" of a handle that is detached, which race with its end; what a handle says when its session times out.
@@ -87,8 +90,13 @@ func (n *normaliser) answer(m Message, conversation string, except *Differences)
 	if decode(m.Raw, &body) != nil {
 		return head + " " + string(m.Raw)
 	}
-	if object, ok := body.(map[string]any); ok && except.drop(conversation, object) {
-		body = "…"
+	if object, ok := body.(map[string]any); ok {
+		if except.drop(conversation, object) {
+			return head + " …"
+		}
+		if transaction, _ := object["transaction"].(string); transaction != "" && !strings.Contains(n.t.sent, transaction) {
+			object["transaction"] = "#"
+		}
 	}
 	return head + " " + string(mustMarshal(n.value("", body)))
 }
@@ -124,8 +132,11 @@ func (n *normaliser) value(key string, v any) any {
 		for i, element := range v {
 			v[i] = n.value(key, element)
 		}
+		if hashed(key) {
+			slices.SortFunc(v, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		}
 	case json.Number:
-		if clocked(key) {
+		if drawn(key) {
 			return "#"
 		}
 		if id := n.id(v.String()); id != v.String() {
@@ -137,6 +148,8 @@ func (n *normaliser) value(key string, v any) any {
 			return equalSDP(v)
 		case key == "transaction":
 			return v
+		case drawn(key):
+			return "#"
 		}
 		return longNumber.ReplaceAllStringFunc(v, n.id)
 	}
@@ -199,8 +212,11 @@ func (n *normaliser) id(number string) string {
 	return n.numbers[number]
 }
 
-// clocked tells the keys whose numbers are a time.
-func clocked(key string) bool { return key == "age_ms" }
+// hashed tells the keys of lists that Janus gives in the order of a hash table.
+func hashed(key string) bool { return key == "plugins" || key == "allowed_plugins" }
+
+// drawn tells the keys whose values are a time, or drawn by chance.
+func drawn(key string) bool { return key == "age_ms" || key == "port" || key == "unique_id" }
 
 // volatile are the parts of an SDP that differ with every call.
 var volatile = [...]struct { //house:table nobody writes it

@@ -50,6 +50,7 @@ type Transcript struct {
 	Remarks []string
 	names   map[string]string // of ids, by their text
 	said    map[string]bool   // long numbers that the script itself said: they mean the same to every server
+	sent    string            // all texts of requests over HTTP
 }
 
 // Message is one that arrived.

@@ -24,6 +24,10 @@ type Script struct {
 	Setup Setup
 	// Alone says that no other conversation may be played with the server meanwhile.
 	Alone bool
+	// Slow says that it takes half a minute or more.
+	Slow bool
+	// Janus is the version that it is for, such as 1.1; "" for all.
+	Janus string
 	steps []step
 	files map[string]string // by name, as JSON strings
 }
@@ -216,8 +220,12 @@ func (s *Script) parseSettings(words string) error {
 			s.Setup.TokenSecret = value
 		case "token-auth":
 			s.Setup.TokenAuth = true
+		case "janus":
+			s.Janus = value
 		case "alone":
 			s.Alone = true
+		case "slow":
+			s.Slow = true
 		default:
 			err = fmt.Errorf("unknown setting %q", key)
 		}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/januscloud/januscloud/scripts/e2e/conversation"
+)
+
+// batch is how many conversations are played at once, with one restart of a session node among them. With that it is below
+// what TestMain lets run at once: those that wait for the restart must not keep it from running.
+const batch = 14
+
+// TestConversationsRestart plays the conversations with a cluster of three session nodes of which one is always being restarted:
+// killed (-9) and told to end by turns. Half of the conversations stop in the middle until it is gone, the others go on all the
+// time. What clients see must be what one Janus says all the same.
+func TestConversationsRestart(t *testing.T) {
+	all, differences := groups(t)
+	for _, g := range all {
+		if g.Setup == (conversation.Setup{}) {
+			t.Run(g.String(), func(t *testing.T) { g.playRestarting(t, differences) })
+		}
+	}
+}
+
+// playRestarting plays the conversations of a group in batches, and restarts a node during each.
+func (g group) playRestarting(t *testing.T, differences *conversation.Differences) {
+	shape := g.shape()
+	shape.nodes = 3
+	janus, c := g.referenceJanus(t), startCluster(t, shape)
+	servers := c.servers()
+	var scripts []*conversation.Script
+	for _, s := range g.scripts {
+		if !s.Alone && !s.Slow {
+			scripts = append(scripts, s)
+		}
+	}
+	for n := 0; len(scripts) > 0; n++ {
+		now := scripts[:min(batch, len(scripts))]
+		scripts = scripts[len(now):]
+		t.Run("batch", func(t *testing.T) {
+			pause := newPause(len(now) / 2)
+			for i, s := range now {
+				t.Run(s.Name, func(t *testing.T) {
+					t.Parallel()
+					server := servers(i)
+					if i < len(now)/2 {
+						var once sync.Once
+						arrive := func() { once.Do(pause.arrived.Done) }
+						defer arrive()
+						server.Before = pause.before(arrive)
+					}
+					converse(t, s, differences, janus, server)
+				})
+			}
+			t.Run("restart", func(t *testing.T) {
+				t.Parallel()
+				c.restartNode(t, n, pause)
+			})
+		})
+	}
+}
+
+// restartNode ends the node whose turn it is when all that pause have come to their middle, lets them go on, and starts it anew.
+func (c *testCluster) restartNode(t *testing.T, n int, p *pause) {
+	resume := sync.OnceFunc(func() { close(p.over) })
+	defer resume()
+	p.arrived.Wait()
+	node := c.nodes[n%len(c.nodes)]
+	start := time.Now()
+	if n%2 == 0 {
+		node.Kill()
+	} else {
+		node.Stop()
+	}
+	t.Logf("%s was gone after %v", node.Ready.Name, time.Since(start).Round(time.Millisecond))
+	resume()
+	node.Restart()
+}
+
+// pause stops conversations in the middle until it is over.
+type pause struct {
+	arrived sync.WaitGroup
+	over    chan struct{}
+}
+
+func newPause(conversations int) *pause {
+	p := &pause{over: make(chan struct{})}
+	p.arrived.Add(conversations)
+	return p
+}
+
+// before is for conversation.Server: it calls arrive in the middle of the conversation.
+func (p *pause) before(arrive func()) func(ctx context.Context, n, steps int) error {
+	return func(ctx context.Context, n, steps int) error {
+		if n < steps/2 {
+			return nil
+		}
+		arrive()
+		select {
+		case <-p.over:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
