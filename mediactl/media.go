@@ -65,6 +65,7 @@ type Media struct {
 	// adminSubject is where administrator is asked.
 	adminSubject  string
 	administrator *administrator
+	steward       *steward
 
 	system *actor.ActorSystem
 	server *actor.PID
@@ -153,6 +154,7 @@ func newMedia(o Options) (*Media, error) {
 		status: newStatus(time.Now()), metrics: newMetrics(), box: newMailbox(maxMailbox),
 	}
 	m.adminSubject, m.administrator = messages.MediaAdmin(m.member), newAdministrator(m)
+	m.steward = newSteward(m)
 	m.state.Store(messages.StateJoining)
 	m.dialer = &dialer{url: o.JanusURL, tell: m.tell, ask: make(chan struct{}, 1)}
 	if o.AdminURL != "" {
@@ -179,11 +181,12 @@ func (m *Media) start() error {
 	m.dialer.work.Go(func() { m.dialer.run(ctx) })
 	m.tell(begin{})
 	sub, err := m.options.Bus.Own(messages.MediaPrefix(m.member), 0, func(msg *bus.Msg) {
-		if !m.administrator.take(msg) {
+		if !m.administrator.take(msg) && !m.steward.take(msg) {
 			m.tell(msg)
 		}
 	})
 	m.sub = sub
+	m.steward.start()
 	m.administrator.start()
 	return err
 }
@@ -257,6 +260,7 @@ func (m *Media) stop(ctx context.Context) {
 	if m.sub != nil {
 		m.sub.Cancel()
 	}
+	m.steward.stop()
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
 	if m.server != nil {
@@ -270,6 +274,7 @@ func (m *Media) stop(ctx context.Context) {
 		m.system.Shutdown()
 	}
 	m.administrator.close()
+	m.steward.wait()
 	m.cancel()
 	m.dialer.work.Wait()
 	m.work.Wait()

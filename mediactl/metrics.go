@@ -25,6 +25,10 @@ type metrics struct {
 	refused    *prometheus.CounterVec
 	dropped    *prometheus.CounterVec
 
+	pluginRequests prometheus.Counter
+	pluginErrors   *prometheus.CounterVec
+	pluginSeconds  prometheus.Histogram
+
 	registry   prometheus.Registerer
 	registered []prometheus.Collector
 }
@@ -55,6 +59,13 @@ func newMetrics() *metrics {
 		panics:     counter("panics_total", "Messages whose handling panicked."),
 		refused:    vec("refused_total", "Requests that were not run, by reason."),
 		dropped:    vec("dropped_total", "Messages that were dropped, by reason."),
+
+		pluginRequests: counter("plugin_requests_total", "Requests to plugins that belong to no client's handle."),
+		pluginErrors:   vec("plugin_errors_total", "Requests to plugins that belong to no client's handle and failed, by reason."),
+		pluginSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "januscloud", Subsystem: "media", Name: "plugin_seconds", Help: "Time until a plugin has answered a request that belongs to no client's handle.",
+			Buckets: prometheus.ExponentialBuckets(250e-6, 2, 16),
+		}),
 	}
 }
 
@@ -73,6 +84,7 @@ func (m *metrics) register(registry prometheus.Registerer, server string, s *sta
 	m.registry = prometheus.WrapRegistererWith(prometheus.Labels{"server": server}, registry)
 	for _, c := range []prometheus.Collector{
 		m.pending, m.ping, m.replies, m.events, m.absorbed, m.forgotten, m.keepalives, m.lost, m.panics, m.refused, m.dropped,
+		m.pluginRequests, m.pluginErrors, m.pluginSeconds,
 		gauge("handles", "Handles mapped on this Janus.", func() float64 { return float64(s.handles.Load()) }),
 		gauge("sessions", "Sessions mapped on this Janus.", func() float64 { return float64(s.sessions.Load()) }),
 		gauge("janus_up", "Whether Janus is up: 1 or 0.", func() float64 {

@@ -154,9 +154,12 @@ func (s *server) restored(handle uint64) []byte {
 }
 
 // janusError reads the error of what Janus said; never nil.
-func (s *server) janusError() *messages.Error {
+func (s *server) janusError() *messages.Error { return errorOf(&s.said) }
+
+// errorOf reads the error of a message of Janus; never nil.
+func errorOf(m *janusjson.Message) *messages.Error {
 	e := &messages.Error{Code: messages.CodeUnknown}
-	if o, ok := s.said.Object(janusjson.KeyError); ok {
+	if o, ok := m.Object(janusjson.KeyError); ok {
 		if code, ok := o.Get("code").Int(); ok {
 			e.Code = messages.Code(code)
 		}

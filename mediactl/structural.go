@@ -106,8 +106,11 @@ func (s *server) attached(r *request, verb janusjson.Verb) {
 }
 
 // dataID is the id that Janus gave to what it made.
-func (s *server) dataID() (uint64, bool) {
-	data, ok := s.said.Object(janusjson.KeyData)
+func (s *server) dataID() (uint64, bool) { return idOf(&s.said) }
+
+// idOf is the id that a message of Janus gives to what was made.
+func idOf(m *janusjson.Message) (uint64, bool) {
+	data, ok := m.Object(janusjson.KeyData)
 	if !ok {
 		return 0, false
 	}
