@@ -4,6 +4,7 @@ package edge
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/januscloud/januscloud/edge/auth"
 	"github.com/januscloud/januscloud/messages"
@@ -38,11 +39,18 @@ func (e *Edge) announceTokens(ctx context.Context) {
 	}
 }
 
+// turnAway refuses a request that does not carry what it must, and tells the log.
+func (e *Edge) turnAway(c *connection, reply messages.Reply, m *janusjson.Message) {
+	e.refusals.Note("wrong or missing secret or token", slog.String("verb", m.Verb().String()), slog.Uint64("session", reply.Session))
+	e.refuse(c, reply, errUnauthorized())
+}
+
 // deniedAttach is an attach whose token gives no access to the plugin. Janus tells of that after everything else that may be
 // wrong, which the owner of the session knows: so the owner is asked for a plugin that nobody has. When it has no other
 // objection than that, the client gets the refusal.
 func (e *Edge) deniedAttach(c *connection, session uint64, m *janusjson.Message) *request {
 	plugin, _ := m.Text(janusjson.KeyPlugin)
+	e.refusals.Note("token without access", slog.String("plugin", plugin), slog.Uint64("session", session))
 	refusal := messages.Errorf(messages.CodeUnauthorizedPlugin, "Provided token can't access plugin '%s'", plugin)
 	if !e.hasPlugin(plugin) {
 		refusal = messages.Errorf(messages.CodePluginNotFound, "No such plugin '%s'", plugin)

@@ -39,6 +39,7 @@ type Edge struct {
 	metrics    *metrics
 	guard      auth.Guard
 	cors       rest.CORS
+	refusals   *auth.Refusals
 	tokens     *auth.Tokens // nil: none are stored
 
 	bus     publisher
@@ -72,8 +73,9 @@ func newEdge(o Options) *Edge {
 	e := &Edge{
 		opts: o, member: messages.NewMember(o.Name), host: hostName(), start: time.Now(),
 		log: o.Log.With("node", o.Name), guard: auth.NewGuard(o.APISecret),
-		cors: rest.NewCORS(o.Origin, o.EnforceOrigin),
 	}
+	e.refusals = auth.NewRefusals(e.log)
+	e.cors = rest.NewCORS(o.Origin, o.EnforceOrigin, e.refusals.Origin)
 	e.askSubject = messages.EdgeAsk(e.member)
 	e.metrics = newMetrics(o.Registry, e)
 	e.repeater = newRepeater(e)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -100,7 +101,11 @@ func (x *exchange) get() {
 // admitted reports whether a poll carries what it must.
 func (x *exchange) admitted() bool {
 	query := rest.QueryOf(x.r.RequestURI)
-	return x.edge.guard.Knows(query.Get("apisecret"), query.Get("token"))
+	if x.edge.guard.Knows(query.Get("apisecret"), query.Get("token")) {
+		return true
+	}
+	x.edge.refusals.Note("wrong or missing secret or token", slog.String("verb", "poll"), slog.Uint64("session", x.target.SessionID()))
+	return false
 }
 
 // place is the place that a GET is for which is not a session; empty: none.

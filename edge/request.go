@@ -67,7 +67,7 @@ func (e *Edge) request(c *connection, m *janusjson.Message) {
 	case handle == 0 && kind != janusjson.KindAbsent && kind != janusjson.KindNull:
 		e.refuse(c, reply, messages.Errorf(messages.CodeHandleNotFound, "Handle not found"))
 	case !e.guard.Admits(m):
-		e.refuse(c, reply, errUnauthorized())
+		e.turnAway(c, reply, m)
 	case verb == janusjson.VerbAttach && !e.guard.MayAttach(m):
 		e.forward(e.deniedAttach(c, session, m), reply)
 	default:
@@ -101,7 +101,7 @@ func (e *Edge) sessionless(c *connection, verb janusjson.Verb, reply messages.Re
 		e.write(c, reply.Append(nil, "pong"))
 	case janusjson.VerbCreate:
 		if !e.guard.Admits(m) {
-			e.refuse(c, reply, errUnauthorized())
+			e.turnAway(c, reply, m)
 			return
 		}
 		session, _ := m.Uint(janusjson.KeyID)

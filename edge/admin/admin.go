@@ -89,6 +89,7 @@ type Admin struct {
 
 	background
 	cors       rest.CORS
+	refusals   *auth.Refusals
 	transports []transport
 }
 
@@ -161,8 +162,9 @@ func newAdmin(o Options) (*Admin, error) {
 	}
 	a := &Admin{
 		opts: o, base: base, secret: []byte(o.Secret), log: o.Log, slots: make(chan struct{}, maxRequests),
-		metrics: newMetrics(o.Registry), cors: rest.NewCORS(o.Origin, o.EnforceOrigin),
+		metrics: newMetrics(o.Registry), refusals: auth.NewRefusals(o.Log.With("api", "admin")),
 	}
+	a.cors = rest.NewCORS(o.Origin, o.EnforceOrigin, a.refusals.Origin)
 	a.ctx, a.background.stop = context.WithCancel(context.Background())
 	return a, nil
 }

@@ -5,6 +5,7 @@ package admin
 import (
 	"context"
 	"crypto/subtle"
+	"log/slog"
 	"strings"
 
 	"github.com/januscloud/januscloud/messages"
@@ -185,7 +186,11 @@ func unauthorized() *messages.Error {
 // right length.
 func (a *Admin) admits(r *request) bool {
 	given, ok := r.Get("admin_secret").Text()
-	return ok && subtle.ConstantTimeCompare([]byte(given), a.secret) == 1
+	if ok && subtle.ConstantTimeCompare([]byte(given), a.secret) == 1 {
+		return true
+	}
+	a.refusals.Note("wrong or missing secret", slog.Uint64("session", r.session), slog.Uint64("handle", r.handle))
+	return false
 }
 
 // asciiLower is lower case as strcasecmp of C takes it, for letters of ASCII alone.

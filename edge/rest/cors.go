@@ -19,13 +19,14 @@ const (
 type CORS struct {
 	origin  string
 	enforce bool
+	refused func(origin string)
 	fixed   http.Header
 }
 
 // NewCORS lets pages of an origin in that begins with this text. With enforce others are refused; without it, or with
-// AnyOrigin, browsers are told, and judge.
-func NewCORS(origin string, enforce bool) CORS {
-	c := CORS{origin: origin, enforce: enforce && origin != AnyOrigin, fixed: http.Header{
+// AnyOrigin, browsers are told, and judge. refused is called for each that is refused, with what it said.
+func NewCORS(origin string, enforce bool, refused func(origin string)) CORS {
+	c := CORS{origin: origin, enforce: enforce && origin != AnyOrigin, refused: refused, fixed: http.Header{
 		"Access-Control-Allow-Origin": {origin}, "Access-Control-Max-Age": {corsMaxAge},
 	}}
 	if origin != AnyOrigin {
@@ -61,7 +62,16 @@ func (c CORS) Admits(asked http.Header) bool {
 	if !ok {
 		origin = asked.Get("Referer")
 	}
-	return strings.HasPrefix(origin, c.origin)
+	return c.judge(origin)
+}
+
+// judge reports whether pages of an origin are let in. One that says none is not.
+func (c CORS) judge(origin string) bool {
+	if !c.enforce || origin != "" && strings.HasPrefix(origin, c.origin) {
+		return true
+	}
+	c.refused(origin)
+	return false
 }
 
 // Upgrade gives the headers of the answer to a WebSocket's handshake, and reports whether its page may use the API
@@ -79,8 +89,7 @@ func (c CORS) Upgrade(asked http.Header) (header http.Header, ok bool) {
 			header.Set(x.allowed, value)
 		}
 	}
-	origin := asked.Get("Origin")
-	return header, !c.enforce || origin != "" && strings.HasPrefix(origin, c.origin)
+	return header, c.judge(asked.Get("Origin"))
 }
 
 // last is the header line that counts for Janus.
