@@ -38,6 +38,9 @@ type Route struct {
 	Request string
 	// Key is the id of the room as JSON has it, a number or a text in quotes; empty when none is named.
 	Key string
+	// Part is the id of the room itself where Key is the home that all rooms of the plugin share; empty elsewhere. Creates,
+	// Ends and Keep are then about the part, and the home stays where it is.
+	Part string
 	// Creates: after a success there is a room, that Router.Made names. Ends: there is none any more.
 	Creates, Ends bool
 	// Keep: after a success the room is not what its creation made of it, so that the request belongs to what makes it anew.
@@ -84,7 +87,7 @@ type Routers map[string]Router
 
 // Standard are the routers for the plugins of Janus.
 func Standard() Routers {
-	return Of(VideoRoom())
+	return Of(VideoRoom(), AudioBridge(), TextRoom(), Streaming(), RecordPlay())
 }
 
 // Of makes Routers; of two for one plugin the later counts.
@@ -95,6 +98,9 @@ func Of(list ...Router) Routers {
 	}
 	return all
 }
+
+// zero is the id that a creation is given when Janus is to draw one.
+const zero = "0"
 
 // RequestOf is the name of the request in a body; plugins compare it without regard to case. Empty: there is none, or it is
 // no text.
@@ -107,6 +113,9 @@ func RequestOf(body janusjson.Object) string {
 func KeyOf(v janusjson.Value) string {
 	switch v.Kind() {
 	case janusjson.KindInteger:
+		if n, ok := v.Int(); ok && n == 0 {
+			return zero // -0 as well
+		}
 		return string(v.Bytes())
 	case janusjson.KindString:
 		text, _ := v.Text()

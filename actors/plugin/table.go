@@ -4,6 +4,7 @@ package plugin
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/januscloud/januscloud/messages/janusjson"
 )
@@ -15,6 +16,10 @@ type Table struct {
 	Package string
 	// ID is the key of the room's id in requests and answers, such as room.
 	ID string
+	// Within is the key of the object that holds the id of a new room in an answer; empty: the answer itself does.
+	Within string
+	// Home is the key of the one home that all rooms of the plugin share; empty: each has its own.
+	Home string
 	// Requests are those that need more than Any, by their names in lower case.
 	Requests map[string]Route
 	// List is the key of the array that is merged of all Janus, and Count a number in its entries: of two entries with the
@@ -33,10 +38,18 @@ var _ Router = (*Table)(nil)
 func (t *Table) Plugin() string { return t.Package }
 
 // Route implements Router.
-func (t *Table) Route(body janusjson.Object) Route {
-	name := RequestOf(body)
+func (t *Table) Route(body janusjson.Object) Route { return t.route(RequestOf(body), body) }
+
+// route is Route for a request of this name.
+func (t *Table) route(name string, body janusjson.Object) Route {
 	route := t.Requests[name]
 	route.Request, route.Key = name, KeyOf(body.Get(t.ID))
+	if route.Creates && route.Key == zero {
+		route.Key = ""
+	}
+	if t.Home != "" && route.Verb != Any {
+		route.Key, route.Part = t.Home, route.Key
+	}
 	return route
 }
 
@@ -54,7 +67,11 @@ func (t *Table) Has(key string, data janusjson.Object) bool { return t.Present(k
 
 // Made implements Router.
 func (t *Table) Made(data janusjson.Object) (string, bool) {
-	key := KeyOf(data.Get(t.ID))
+	room := data
+	if t.Within != "" {
+		room, _ = data.Get(t.Within).Object()
+	}
+	key := KeyOf(room.Get(t.ID))
 	return key, key != "" && !t.Failed(data)
 }
 
@@ -76,7 +93,8 @@ func (t *Table) Observe(verb janusjson.Verb, data janusjson.Object) Change {
 	return t.Watch(verb, data)
 }
 
-// Merge implements Router: the lists of all answers become one, in the first answer that is no error.
+// Merge implements Router: the lists of all answers become one, in the last answer that has any. Where none has one, the
+// first answer that is no error stands for all.
 func (t *Table) Merge(_ Route, answers []janusjson.Object) []byte {
 	var whole janusjson.Object
 	m := merger{t: t, at: map[string]int{}}
@@ -89,7 +107,8 @@ func (t *Table) Merge(_ Route, answers []janusjson.Object) []byte {
 		}
 	}
 	if len(whole.Bytes()) == 0 {
-		return bytes.Clone(answers[0].Bytes())
+		first := max(0, slices.IndexFunc(answers, func(a janusjson.Object) bool { return !t.Failed(a) }))
+		return bytes.Clone(answers[first].Bytes())
 	}
 	return whole.AppendSplice(nil, janusjson.Field{Name: t.List, Value: m.array()})
 }

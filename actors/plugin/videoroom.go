@@ -14,8 +14,8 @@ func VideoRoom() *Table {
 		Requests: map[string]Route{
 			"create":  {Verb: Manage, Creates: true},
 			"destroy": {Verb: Manage, Ends: true},
-			"edit":    keep, "allowed": keep,
-			"exists": manage, "kick": manage, "moderate": manage, "enable_recording": manage,
+			"edit":    keep, "allowed": keep, "enable_recording": keep,
+			"exists": manage, "kick": manage, "moderate": manage,
 			"listparticipants": manage, "listforwarders": manage, "rtp_forward": manage, "stop_rtp_forward": manage,
 			"publish_remotely": manage, "unpublish_remotely": manage, "listremotes": manage,
 			"add_remote_publisher": manage, "update_remote_publisher": manage, "remove_remote_publisher": manage,

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin
+
+import "github.com/januscloud/januscloud/messages/janusjson"
+
+// AudioBridge is the router for janus.plugin.audiobridge (src/plugins/janus_audiobridge.c). A mix is where it was created;
+// participants join there. One who is in a room can change to another on the same Janus only, for his PeerConnection ends
+// there: changeroom stays where he is, and is answered "No such room" when the other room is elsewhere.
+func AudioBridge() *Table {
+	manage := Route{Verb: Manage}
+	keep := Route{Verb: Manage, Keep: true}
+	return &Table{
+		Package: "janus.plugin.audiobridge", ID: "room", List: "list", Count: "num_participants", Asks: "exists",
+		Requests: map[string]Route{
+			"create":  {Verb: Manage, Creates: true},
+			"destroy": {Verb: Manage, Ends: true},
+			"edit":    keep, "allowed": keep, "enable_recording": keep, "enable_mjrs": keep,
+			"mute_room": keep, "unmute_room": keep,
+			"exists": manage, "listparticipants": manage, "kick": manage, "kick_all": manage, "mute": manage, "unmute": manage,
+			"rtp_forward": manage, "stop_rtp_forward": manage, "listforwarders": manage,
+			"play_file": manage, "is_playing": manage, "stop_file": manage,
+			// Since 1.2 or later; an older Janus refuses them.
+			"listannouncements": manage, "stop_all_files": manage, "suspend": manage, "resume": manage,
+			"denoise_enable": manage, "denoise_disable": manage,
+			"list": {Verb: Gather},
+			"join": {Verb: Bind},
+		},
+		Present: func(_ string, data janusjson.Object) bool { return data.Get("exists").Bool() },
+		Watch:   watchAudioBridge,
+	}
+}
+
+// watchAudioBridge follows a handle: it is in a room from its joining until it leaves, is thrown out with all others, or the
+// room is destroyed. Whoever loses his PeerConnection has left, too. That one is kicked is said to all in the same words; who
+// is meant hears of his PeerConnection.
+func watchAudioBridge(verb janusjson.Verb, data janusjson.Object) Change {
+	switch verb {
+	case janusjson.VerbHangup:
+		return Free
+	case janusjson.VerbEvent:
+	default:
+		return Same
+	}
+	what := data.Get("audiobridge")
+	switch {
+	case what.Is("joined"), what.Is("roomchanged"):
+		return Engaged
+	case what.Is("left"), what.Is("destroyed"), data.Get("kicked_all").Kind() != janusjson.KindAbsent:
+		return Free
+	}
+	return Same
+}
