@@ -29,7 +29,7 @@ import (
 //   - in SDP: the numbers of the session's version, ICE credentials, fingerprint, ports and foundations of candidates, SSRCs
 //     and their names. The number and kind of its lines is compared;
 //   - the transactions that Janus draws where a GET is a request of the Janus API;
-//   - the order of plugins in a list;
+//   - the order of lists that Janus gives from a hash table;
 //   - clocks, ports that were free, and what a plugin draws by chance.
 //
 // What is left out, because one Janus says it or not from one run to the next: the echo's and the player's "done" and the hangup
@@ -213,10 +213,22 @@ func (n *normaliser) id(number string) string {
 }
 
 // hashed tells the keys of lists that Janus gives in the order of a hash table.
-func hashed(key string) bool { return key == "plugins" || key == "allowed_plugins" }
+func hashed(key string) bool {
+	switch key {
+	case "plugins", "allowed_plugins", "list", "participants", "publishers", "attendees", "allowed", "rtp_forwarders":
+		return true
+	}
+	return false
+}
 
 // drawn tells the keys whose values are a time, or drawn by chance.
-func drawn(key string) bool { return key == "age_ms" || key == "port" || key == "unique_id" }
+func drawn(key string) bool {
+	switch key {
+	case "age_ms", "port", "unique_id", "private_id", "stream_id":
+		return true
+	}
+	return strings.HasSuffix(key, "_port")
+}
 
 // volatile are the parts of an SDP that differ with every call.
 var volatile = [...]struct { //house:table nobody writes it

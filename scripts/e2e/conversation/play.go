@@ -361,10 +361,22 @@ func (p *player) receive(ctx context.Context, c *client) error {
 	return nil
 }
 
-// learnFrom names the id that a reply gives.
+// learnFrom names the ids that an answer gives: those that a plugin drew by the transaction and what they are ids of.
 func (p *player) learnFrom(m lab.Message) {
-	if id := string(m.Get("data", "id")); id != "" && m.Transaction != "" && m.Janus == "success" {
+	if m.Transaction == "" {
+		return
+	}
+	if id := string(m.Get("data", "id")); id != "" && m.Janus == "success" {
 		p.learn(m.Transaction, id)
+	}
+	for _, of := range [...]struct {
+		name string
+		path []string
+	}{{"_room", []string{"room"}}, {"_id", []string{"id"}}, {"_stream", []string{"stream", "id"}}} {
+		id := string(m.Get(append([]string{"plugindata", "data"}, of.path...)...))
+		if longNumber.FindString(id) == id && id != "" {
+			p.learn(m.Transaction+of.name, id)
+		}
 	}
 }
 

@@ -150,3 +150,23 @@ func TestRemarks(t *testing.T) {
 		t.Errorf("streams %q", s)
 	}
 }
+
+// TestPluginIDs: what a plugin drew has a name, and may be said again.
+func TestPluginIDs(t *testing.T) {
+	var said []string
+	server := scripted(t, func(n int, message string) []string {
+		said = append(said, message)
+		if n > 1 {
+			return []string{`{"janus":"success","transaction":"end"}`}
+		}
+		return []string{`{"janus":"success","transaction":"made","plugindata":{"data":{"room":8888888888888,"id":42,"stream":{"id":7777777777777}}}}`}
+	})
+	out, err := play(t, `a > {"janus":"x","transaction":"made"}`+"\n"+`a > {"janus":"$made_room $made_stream","transaction":"end"}`, server)
+	if err != nil || len(said) != 2 || !strings.Contains(said[1], "8888888888888 7777777777777") {
+		t.Fatalf("said %q, %v", said, err)
+	}
+	want := `{"janus":"success","plugindata":{"data":{"id":42,"room":"$made_room","stream":{"id":"$made_stream"}}},"transaction":"made"}`
+	if got := mustStreams(t, out, nil)["a"]; got[0] != want {
+		t.Errorf("got %s, want %s", got[0], want)
+	}
+}
