@@ -51,9 +51,10 @@ type partition struct {
 
 // tombstone is what is remembered of an ended session.
 type tombstone struct {
-	identity string // of the destroy request; "" if it ended of itself
-	reply    []byte
-	at       time.Time
+	identity  string // of the destroy request; "" if it ended of itself
+	reply     []byte
+	at        time.Time
+	inherited bool // it ended with a former owner, who knew the rest
 }
 
 type (
@@ -229,9 +230,16 @@ func (p *partition) unknown(subject messages.SessionSubject, m *bus.Msg, now tim
 		}
 		return p.add(newSession(p, subject.Session, first, now))
 	}
-	if tomb, ok := p.tombs[subject.Session]; ok && repeat && tomb.identity == first {
-		p.answer(first, subject.Session, tomb.reply)
-		return nil
+	if tomb, ok := p.tombs[subject.Session]; ok && repeat {
+		if tomb.inherited && r.Verb() == janusjson.VerbDestroy {
+			// Whoever repeats it was not answered, since the owner died with the session.
+			tomb.identity = first
+			tomb.reply = messages.Reply{Session: subject.Session, Transaction: r.Bytes(janusjson.KeyTransaction)}.Append(nil, "success")
+		}
+		if tomb.identity == first {
+			p.answer(first, subject.Session, tomb.reply)
+			return nil
+		}
 	}
 	e := messages.ErrSessionNotFound(subject.Session)
 	p.answerUnlessUnread(m, subject.Session,
@@ -321,6 +329,11 @@ func (p *partition) load(m loadedPartition) {
 	for _, f := range m.sessions {
 		if _, exists := p.sessions[f.id]; !exists {
 			p.restore(f, m.answered)
+		}
+	}
+	for _, id := range m.over {
+		if _, exists := p.sessions[id]; !exists {
+			p.tombs[id] = tombstone{at: time.Now(), inherited: true}
 		}
 	}
 	p.state, p.unread = serving, !m.complete

@@ -48,6 +48,13 @@ type found struct {
 	owner    messages.Transport
 	ownedAt  int64
 	servers  []messages.Member
+	over     bool // its record was deleted
+}
+
+// lives tells whether there is such a session. That a connection asked something of it is no sign: it may have asked in vain.
+// One that owns it may not have heard yet that another one ended it; but the store may be late to know a new session.
+func (f *found) lives() bool {
+	return f.record != nil || len(f.servers) > 0 || !f.over && (f.ownedAt > 0 || len(f.handles) > 0)
 }
 
 // foundHandle is what was found out about one handle.
@@ -68,6 +75,7 @@ type (
 	loadedPartition struct {
 		epoch    messages.Epoch
 		sessions []*found
+		over     []uint64                 // sessions that ended not long ago
 		answered map[messages.Member]bool // media servers that told what they hold
 		complete bool                     // the records were read
 	}
@@ -212,6 +220,9 @@ func (k *keeper) onRecords(m recordsRead) {
 
 func (k *keeper) addRecord(t *takeover, r rawRecord) {
 	if r.deleted {
+		if r.handle == 0 {
+			t.at(r.session).over = true
+		}
 		return
 	}
 	f := t.at(r.session)
@@ -263,15 +274,20 @@ func (k *keeper) finish(t *takeover) {
 }
 
 func (k *keeper) hand(t *takeover, complete bool) {
-	byPartition := map[int][]*found{}
+	byPartition, over := map[int][]*found{}, map[int][]uint64{}
 	for _, f := range t.found {
 		p := messages.PartitionOf(f.id)
-		byPartition[p] = append(byPartition[p], f)
+		switch {
+		case f.lives():
+			byPartition[p] = append(byPartition[p], f)
+		case f.over:
+			over[p] = append(over[p], f.id)
+		}
 	}
 	for p := range t.set.All() {
 		if k.owned[p] != t.epoch {
 			continue // lost, or raised, in the meantime
 		}
-		k.node.tell(k.parts[p], loadedPartition{epoch: t.epoch, sessions: byPartition[p], answered: t.answered, complete: complete})
+		k.node.tell(k.parts[p], loadedPartition{epoch: t.epoch, sessions: byPartition[p], over: over[p], answered: t.answered, complete: complete})
 	}
 }
