@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// clientTime is how long a client's scene may take.
+// clientTime bounds what a client does in one go.
 const clientTime = 30 * time.Second
 
 // npmClient copies a project of the folder clients, installs what its package-lock.json names, and returns the folder.
@@ -111,6 +111,7 @@ func offerFile(t *testing.T) string {
 
 // TestBalancedJanode has Janode do the same with a Janus alone, and through a balancer with a cluster of one and of two Janus.
 func TestBalancedJanode(t *testing.T) {
+	t.Parallel()
 	folder, offer := npmClient(t, "janode"), offerFile(t)
 	program := filepath.Join(folder, "client.js")
 	rooms, calls := startBalanced(t, 1, time.Second), startBalanced(t, 2, time.Second)
@@ -141,9 +142,31 @@ func TestBalancedJanode(t *testing.T) {
 	calls.waitNoSessions(t)
 }
 
+// TestBalancedNPM has other clients of npm do the same with a Janus alone, and through a balancer with a cluster of two Janus: the
+// newest janus.js, over either transport, and janus-gateway-js.
+func TestBalancedNPM(t *testing.T) {
+	t.Parallel()
+	folder, offer := npmClient(t, "npm"), offerFile(t)
+	c := startBalanced(t, 2, time.Second)
+	janus := c.janus[0]
+	for _, x := range []struct{ name, program, janus, cluster string }{
+		{"janus.js over WebSocket", "janus.mjs", janus.WSURL(), c.front.WSURL},
+		{"janus.js over HTTP", "janus.mjs", janus.Config.HTTPURL(), c.front.HTTPURL},
+		{"janus-gateway-js", "gateway-js.cjs", janus.WSURL(), c.front.WSURL},
+	} {
+		program := filepath.Join(folder, x.program)
+		t.Run(x.name+" with Janus", func(t *testing.T) { runClient(t, "node", program, x.janus, offer) })
+		t.Run(x.name, func(t *testing.T) { runClient(t, "node", program, x.cluster, offer) })
+	}
+	c.waitNoSessions(t)
+	c.checkConnections(t)
+	c.checkRequests(t, 1)
+}
+
 // TestBalancedJanusGo has the Go library that is used most do the same with a Janus alone, and through a balancer with a cluster
 // of two Janus.
 func TestBalancedJanusGo(t *testing.T) {
+	t.Parallel()
 	const path, library = "/usr/share/gocode", "golang-github-notedit-janus-go-dev"
 	if _, err := os.Stat(filepath.Join(path, "src/github.com/notedit/janus-go")); err != nil {
 		t.Fatalf("a library is missing: scripts/lab/install.sh %s: %v", library, err)

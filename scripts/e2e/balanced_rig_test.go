@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -97,44 +98,68 @@ func (c *balanced) checkConnections(t *testing.T) {
 	})
 }
 
+// overHTTPSession is what the balancer noted of a session that lived over HTTP.
+type overHTTPSession struct {
+	edges map[string]int // requests by edge
+	lost  bool           // a poll did not find it
+	after int            // requests that found it after that
+}
+
 // checkRequests looks whether the requests of each session that lived over HTTP were spread over both edges, and
 // whether there were as many sessions as there should have been.
 func (c *balanced) checkRequests(t *testing.T, sessions int) {
 	t.Helper()
-	all, err := c.front.Passages()
+	all := c.sessionsOverHTTP(t)
+	if len(all) != sessions {
+		t.Errorf("%d sessions over HTTP, want %d", len(all), sessions)
+	}
+	for id, s := range all {
+		least, total := 1<<30, 0
+		for _, n := range s.edges {
+			least, total = min(least, n), total+n
+		}
+		t.Logf("session %s: %d requests, by edge %v", id, total, s.edges)
+		// Which of a page's requests fall to which edge is chance: there are preflights, and other pages.
+		if len(s.edges) < 2 || least < max(2, total/8) {
+			t.Errorf("session %s: its requests went to %v", id, s.edges)
+		}
+		if s.after > 2 { // the request that destroys it, and a poll that waited
+			t.Errorf("session %s was not found once, and then %d times", id, s.after)
+		}
+	}
+}
+
+// sessionsOverHTTP sorts what the balancer has noted. Only polls may have failed: those of clients that left, and those that
+// janus.js sends while it destroys its session.
+func (c *balanced) sessionsOverHTTP(t *testing.T) map[string]*overHTTPSession {
+	t.Helper()
+	passages, err := c.front.Passages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	bySession := make(map[string]map[string]int)
-	for _, p := range all {
-		// /janus/<session>/<handle>?rid=…
+	all := make(map[string]*overHTTPSession)
+	for _, p := range passages {
 		path, _, _ := strings.Cut(p.Path, "?")
-		parts := strings.Split(path, "/")
-		if p.Service != "http" || p.Method == "OPTIONS" || len(parts) < 3 {
+		parts := strings.Split(path, "/") // /janus/<session>/<handle>
+		if p.Service != "http" || p.Method == http.MethodOptions || len(parts) < 3 {
 			continue
 		}
-		// What nginx notes of a poll whose page has left.
-		const closed = 499
-		if p.Status != 200 && (p.Status != closed || p.Method != "GET") {
+		s := all[parts[2]]
+		if s == nil {
+			s = &overHTTPSession{edges: make(map[string]int)}
+			all[parts[2]] = s
+		}
+		s.edges[p.Edge]++
+		const left = 499 // what nginx notes of a client that does not wait
+		switch poll := p.Method == http.MethodGet; {
+		case p.Status == http.StatusOK && s.lost:
+			s.after++
+		case p.Status == http.StatusOK, poll && p.Status == left:
+		case poll && p.Status == http.StatusNotFound:
+			s.lost = true
+		default:
 			t.Errorf("%s %s was answered %d", p.Method, p.Path, p.Status)
 		}
-		if bySession[parts[2]] == nil {
-			bySession[parts[2]] = make(map[string]int)
-		}
-		bySession[parts[2]][p.Edge]++
 	}
-	if len(bySession) != sessions {
-		t.Errorf("%d sessions over HTTP, want %d", len(bySession), sessions)
-	}
-	for session, edges := range bySession {
-		least, total := 1<<30, 0
-		for _, n := range edges {
-			least, total = min(least, n), total+n
-		}
-		t.Logf("session %s: %d requests, by edge %v", session, total, edges)
-		// Which of a page's requests fall to which edge is chance: there are preflights, and other pages.
-		if len(edges) < 2 || least < max(2, total/8) {
-			t.Errorf("session %s: its requests went to %v", session, edges)
-		}
-	}
+	return all
 }
