@@ -25,7 +25,7 @@ type bindDue struct{ handle, attempt uint64 }
 // its Janus, the bind is recorded, and only then the waiting requests leave: were the record later than the first
 // request, a successor could run it on a second Janus.
 func (s *session) bind(h *handle) {
-	h.state, h.tried = placing, nil
+	h.state, h.tried, h.pinned = placing, nil, false
 	s.place(h)
 }
 
@@ -119,6 +119,7 @@ func (s *session) onRecorded(h *handle) {
 	for _, q := range queue {
 		s.release1(h, q)
 	}
+	s.goOn(h)
 }
 
 // release1 passes one waiting request on, or tells an administrator that the handle is bound.
@@ -142,7 +143,7 @@ func (s *session) release1(h *handle, q queued) {
 // retryBind tries another media server, or gives up.
 func (s *session) retryBind(h *handle, failure *messages.Error) {
 	h.server = messages.Member{}
-	if len(h.tried) >= bindTries {
+	if h.pinned || len(h.tried) >= bindTries {
 		s.failBind(h, failure)
 		return
 	}
@@ -196,7 +197,7 @@ func (s *session) unbind(h *handle, why string) {
 	}
 	event := s.about(h, messages.EventHandleUnbound)
 	event.Reason = why
-	h.state, h.server, h.janus, h.detach = unbound, messages.Member{}, 0, ""
+	h.state, h.server, h.janus, h.detach, h.engaged = unbound, messages.Member{}, 0, "", false
 	s.keep(&h.record, h.stored(s.epoch()), nil)
 	s.node.emit(event)
 	s.log().Info("handle unbound", "handle", h.id, "reason", why)

@@ -43,6 +43,8 @@ type handle struct {
 	reason  string // why server was chosen
 	timer   wheel.Timer
 	record  record
+
+	routing // of plugins whose rooms have homes
 }
 
 type handleState uint8
@@ -86,7 +88,7 @@ func (s *session) attach(r *request) {
 		s.refuse(r, messages.Errorf(messages.CodeUnknown, "Too many handles in session %d", s.id))
 		return
 	}
-	h.request = attachRequest(r)
+	h.request, h.router = attachRequest(r), s.node.Routers[h.plugin]
 	h.record.key = handleKey(s.id, h.id)
 	s.handles = slices.Insert(s.handles, at, h)
 	s.node.metrics.handles.Inc()
@@ -145,6 +147,9 @@ func (s *session) about(h *handle, what string) messages.Event {
 // answers for a handle that has no PeerConnection yet, or has it wait until the handle is bound.
 func (s *session) toHandle(r *request, verb janusjson.Verb) {
 	h := r.handle
+	if verb == janusjson.VerbMessage && s.route(h, r) {
+		return
+	}
 	switch {
 	case h.state == bound:
 		if verb == janusjson.VerbDetach {
@@ -277,6 +282,9 @@ func (s *session) event(in *inbound) {
 		return
 	}
 	h := s.handle(in.subject.Handle())
+	if h != nil && h.router != nil && !s.observe(h, in.msg.Reply, &m) {
+		return
+	}
 	switch {
 	case m.Is(janusjson.KeyJanus, messages.VerbUnbound):
 		if h != nil {
@@ -313,8 +321,8 @@ func (s *session) detachUnbound(h *handle, r *request) {
 
 // dropQueue answers what waits for a handle with an error.
 func (s *session) dropQueue(h *handle, e *messages.Error) {
-	queue := h.queue
-	h.queue, h.queued = nil, 0
+	queue := append(h.queue, h.behind...)
+	h.queue, h.behind, h.queued = nil, nil, 0
 	for _, q := range queue {
 		if q.admin != "" {
 			s.node.answerAdmin(q.admin, messages.AdminAnswer{Error: e})

@@ -16,6 +16,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/januscloud/januscloud/actors/plugin"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
 	"github.com/januscloud/januscloud/messages/load"
@@ -39,6 +40,8 @@ type Options struct {
 	// ReclaimTimeout is how long a session outlives its transport, waiting for a claim (reclaim_session_timeout of
 	// Janus; 0 = it ends with its transport).
 	ReclaimTimeout time.Duration
+	// Routers know what the requests of plugins refer to. nil: those of Janus's own plugins.
+	Routers plugin.Routers
 	// Replicas of the records: 1, 3 or 5; 0 = three where the NATS cluster has as many servers, else one.
 	Replicas int
 }
@@ -51,6 +54,7 @@ type Node struct {
 	system  *actor.ActorSystem
 	store   *store
 	metrics *metrics
+	errands *errands
 	beater  *roster.Beater
 	started time.Time
 
@@ -78,7 +82,10 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session node: %w", err)
 	}
-	n := &Node{Options: o, member: messages.NewMember(o.Name), host: host, started: time.Now(), metrics: newMetrics(o.Registry)}
+	n := &Node{Options: o, member: messages.NewMember(o.Name), host: host, started: time.Now(), metrics: newMetrics(o.Registry), errands: newErrands()}
+	if n.Routers == nil {
+		n.Routers = plugin.Standard()
+	}
 	n.Log = o.Log.With("node", o.Name)
 	n.state.Store(messages.StateJoining)
 	n.owned.Store(&[]messages.OwnedRange{})
@@ -143,6 +150,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		if n.beater != nil {
 			n.beater.Stop()
 		}
+		n.errands.close()
 		n.system.Shutdown()
 	})
 	return nil

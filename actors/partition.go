@@ -39,7 +39,8 @@ type partition struct {
 
 	state     partitionState
 	epoch     messages.Epoch
-	sub       *bus.Subscription
+	subs      []*bus.Subscription
+	rooms     map[messages.RoomName]*actor.PID
 	sessions  map[uint64]*actor.PID
 	tombs     map[uint64]tombstone
 	held      []*bus.Msg
@@ -76,7 +77,7 @@ type (
 )
 
 func newPartition(n *Node, index int) *partition {
-	return &partition{node: n, index: index, sessions: map[uint64]*actor.PID{}, tombs: map[uint64]tombstone{}}
+	return &partition{node: n, index: index, rooms: map[messages.RoomName]*actor.PID{}, sessions: map[uint64]*actor.PID{}, tombs: map[uint64]tombstone{}}
 }
 
 // Receive handles one message; see the types for who sends them.
@@ -92,6 +93,8 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.load(m)
 	case sessionEnded:
 		p.bury(m)
+	case roomIdle:
+		p.dropRoom(m.RoomName)
 	case edgesGone:
 		p.broadcast(m)
 	case edgeBack:
@@ -184,6 +187,10 @@ func (p *partition) unhold() []*bus.Msg {
 }
 
 func (p *partition) dispatch(m *bus.Msg, now time.Time) {
+	if messages.IsRoomSubject(m.Subject) {
+		p.toRoom(m)
+		return
+	}
 	subject, err := messages.ParseSessionSubject(m.Subject)
 	if err != nil || subject.Partition != p.index {
 		p.node.metrics.dropped.WithLabelValues("malformed").Inc()
@@ -310,15 +317,46 @@ func (p *partition) broadcast(message any) {
 func (p *partition) take(epoch messages.Epoch) {
 	p.drop()
 	p.state, p.epoch, p.unread = loading, epoch, false
-	if p.sub != nil {
+	if p.subs != nil {
 		return
 	}
-	sub, err := p.node.Bus.Own(messages.SessionPrefix(p.index), p.index, func(m *bus.Msg) { p.node.tell(p.self, m) })
-	if err != nil {
-		p.node.Log.Error("partition not subscribed", "partition", p.index, "error", err)
+	for _, prefix := range []string{messages.SessionPrefix(p.index), messages.RoomPrefix(p.index)} {
+		sub, err := p.node.Bus.Own(prefix, p.index, func(m *bus.Msg) { p.node.tell(p.self, m) })
+		if err != nil {
+			p.node.Log.Error("partition not subscribed", "partition", p.index, "error", err)
+			return
+		}
+		p.subs = append(p.subs, sub)
+	}
+}
+
+// toRoom hands a question to the actor of a room.
+func (p *partition) toRoom(m *bus.Msg) {
+	name, err := messages.ParseRoomSubject(m.Subject)
+	if err != nil || m.NoResponders {
+		p.node.metrics.dropped.WithLabelValues("malformed").Inc()
 		return
 	}
-	p.sub = sub
+	pid, ok := p.rooms[name]
+	if !ok {
+		router := p.node.Routers[name.Plugin]
+		if router == nil {
+			p.node.metrics.dropped.WithLabelValues("malformed").Inc()
+			return
+		}
+		pid = p.node.spawn(newRoom(p, name, router))
+		p.rooms[name] = pid
+	}
+	p.node.tell(pid, m)
+}
+
+// dropRoom forgets a room. What was asked of it meanwhile is asked again.
+func (p *partition) dropRoom(name messages.RoomName) {
+	if pid, ok := p.rooms[name]; ok {
+		delete(p.rooms, name)
+		p.node.tell(pid, abandoned{})
+		p.node.system.Root.Poison(pid)
+	}
 }
 
 // load puts the sessions that were found into the partition, and lets in what was held.
@@ -361,10 +399,10 @@ func (p *partition) leave() {
 	offered := p.state == yielding
 	p.state, p.dozing = absent, false
 	p.node.Wheel.Disarm(&p.doze)
-	if p.sub != nil {
-		p.sub.Cancel()
-		p.sub = nil
+	for _, sub := range p.subs {
+		sub.Cancel()
 	}
+	p.subs = nil
 	for _, held := range p.unhold() {
 		if offered {
 			// What is lost here is repeated by its edge.
@@ -381,6 +419,9 @@ func (p *partition) drop() {
 		p.node.system.Root.Poison(pid)
 		delete(p.sessions, id)
 		p.node.sessions.Add(-1)
+	}
+	for name := range p.rooms {
+		p.dropRoom(name)
 	}
 	clear(p.tombs)
 	p.node.metrics.sessions.Set(float64(p.node.sessions.Load()))

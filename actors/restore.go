@@ -76,8 +76,9 @@ func restoreHandle(s *session, id uint64, f *foundHandle, answered map[messages.
 	} else if answered[h.server] {
 		h.server, h.janus = messages.Member{}, 0 // its media server says that it has no such handle
 	}
+	h.router = s.node.Routers[h.plugin]
 	if !h.server.IsZero() {
-		h.state = bound
+		h.state, h.engaged = bound, true // whatever it is in, it stays where it is
 		s.touch(h.server)
 	}
 	return h

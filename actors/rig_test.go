@@ -142,7 +142,7 @@ func (k *client) receive(m *bus.Msg) {
 	d := delivered{subject: m.Subject, delivery: m.Reply, raw: m.Data}
 	if m.NoResponders {
 		d.body = map[string]any{"503": true}
-	} else if err := json.Unmarshal(m.Data, &d.body); err != nil && len(m.Data) > 0 && m.Data[0] != '[' {
+	} else if err := json.Unmarshal(m.Data, &d.body); err != nil && m.Data[0] != '[' {
 		k.t.Errorf("delivered %q: %v", m.Data, err)
 	}
 	k.mu.Lock()
@@ -251,9 +251,11 @@ func (k *client) createAs(id uint64) {
 	k.mu.Unlock()
 }
 
-func (k *client) attach(session uint64) uint64 {
+func (k *client) attach(session uint64) uint64 { return k.attachTo(session, echotest) }
+
+func (k *client) attachTo(session uint64, plugin string) uint64 {
 	k.t.Helper()
-	got := k.ask(session, `{"janus":"attach","transaction":"a","session_id":%d,"plugin":%q}`, session, echotest)
+	got := k.ask(session, `{"janus":"attach","transaction":"a","session_id":%d,"plugin":%q}`, session, plugin)
 	data, ok := got["data"].(map[string]any)
 	if !ok {
 		k.t.Fatalf("attach: %v", got)
@@ -271,6 +273,8 @@ type server struct {
 	mute   bool
 	refuse messages.Epoch
 	seq    int
+	janus  scriptedRooms
+	beater *roster.Beater
 }
 
 func (c *cluster) server(name string) *server {
@@ -279,12 +283,12 @@ func (c *cluster) server(name string) *server {
 	if _, err := s.p.bus.Own(messages.MediaPrefix(s.member), 0, s.receive); err != nil {
 		c.t.Fatal(err)
 	}
-	beater := roster.NewBeater(s.p.bus, func() messages.Beat {
+	s.beater = roster.NewBeater(s.p.bus, func() messages.Beat {
 		return messages.Beat{Role: messages.RoleMedia, Member: s.member, State: messages.StateReady, Media: &messages.MediaBeat{
-			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1"}, Handles: s.handles(), MaxHandles: 1000,
+			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1", videoroom: "1"}, Handles: s.handles(), MaxHandles: 1000,
 		}}
 	})
-	c.t.Cleanup(beater.Stop)
+	c.t.Cleanup(s.beater.Stop)
 	return s
 }
 
@@ -301,6 +305,10 @@ func (s *server) handles() int {
 func (s *server) receive(m *bus.Msg) {
 	if m.Subject == messages.MediaAsk(s.member) {
 		s.answerAsk(m)
+		return
+	}
+	if m.Subject == messages.MediaPlugin(s.member) {
+		s.steward(m)
 		return
 	}
 	at, err := messages.ParseMediaSubject(m.Subject)

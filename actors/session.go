@@ -101,6 +101,8 @@ func (s *session) Receive(ctx actor.Context) {
 		s.onPlaced(m)
 	case bindDue:
 		s.onBindDue(m)
+	case errandDone:
+		s.onErrandDone(m)
 	case sessionDue:
 		s.onDue(time.Now())
 	case storeLate:

@@ -55,6 +55,9 @@ func openStore(ctx context.Context, b *bus.Bus, replicas int, log *slog.Logger) 
 				History: 1, Replicas: r, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
 			})
 			if err == nil {
+				err = openRooms(ctx, js, r)
+			}
+			if err == nil {
 				return &store{bus: b, stream: "KV_" + sessionBucket, prefix: "$KV." + sessionBucket + "."}, nil
 			}
 		}

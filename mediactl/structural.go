@@ -131,7 +131,8 @@ func (s *server) detached(r *request, verb janusjson.Verb) {
 	h := s.ours[handleKey{r.session, r.handle}]
 	s.passed(r, verb)
 	if h != nil && verb == janusjson.VerbSuccess {
-		s.endHandle(h, true) // its event "detached" is still to come
+		// Its event "detached" is still to come. It is not for the client of an owner who only moved the handle elsewhere.
+		s.endHandle(h, remembered(r.identity))
 	}
 }
 

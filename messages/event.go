@@ -20,6 +20,7 @@ type Event struct {
 	Server   string    `json:"server,omitempty"` // name of the media server
 	Reason   string    `json:"reason,omitempty"` // why a server was chosen, a handle unbound, a session ended
 	Edge     string    `json:"edge,omitempty"`
+	Room     string    `json:"room,omitempty"` // id, as JSON has it
 }
 
 // The types of events.
@@ -32,6 +33,9 @@ const (
 	EventHandleBound      = "handle.bound"   // Server and Reason say where and why
 	EventHandleUnbound    = "handle.unbound" // its Janus was lost
 	EventHandleDetached   = "handle.detached"
+	EventHandleMoved      = "handle.moved"   // to Server: Reason says why
+	EventRoomCreated      = "room.created"   // Server and Reason say where and why
+	EventRoomMoved        = "room.moved"     // its Janus was lost, and it was made again on Server
 	EventServerUp         = "server.up"
 	EventServerDown       = "server.down"
 	EventOwnerTaken       = "owner.taken" // Reason: which partitions, of whom

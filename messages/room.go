@@ -47,6 +47,9 @@ func (n RoomName) Subject() string {
 	return RoomPrefix(n.Partition()) + "." + n.Token() + "." + n.Plugin
 }
 
+// IsRoomSubject tells a subject below RoomPrefix from others.
+func IsRoomSubject(subject string) bool { return strings.HasPrefix(subject, roomPrefix) }
+
 // ParseRoomSubject reads a subject below RoomPrefix.
 func ParseRoomSubject(subject string) (RoomName, error) {
 	rest, ok := strings.CutPrefix(subject, roomPrefix)
@@ -72,10 +75,17 @@ type RoomAsk struct {
 	Request string `json:"request,omitempty"`
 	// Body is what the plugin is to be sent, with Request.
 	Body json.RawMessage `json:"body,omitempty"`
-	// Not are servers that were tried in vain.
-	Not []Member `json:"not,omitempty"`
+	// Made tells the owner of a room that it was made already, by a request that named no room.
+	Made *RoomMade `json:"made,omitempty"`
 	// Member is who asks for a name of his own, see RoomMember.
 	Member *RoomMember `json:"member,omitempty"`
+}
+
+// RoomMade is a room that a Janus gave an id to.
+type RoomMade struct {
+	Server Member          `json:"server"`
+	Reason string          `json:"reason"`
+	Body   json.RawMessage `json:"body"` // that makes it again, with that id
 }
 
 // RoomMember is a handle of a session as the holder of a name.
@@ -105,9 +115,9 @@ type RoomRecord struct {
 	Plugin string `json:"plugin"`
 	Key    string `json:"key"`
 	Server Member `json:"server"`
-	Reason string `json:"reason"` // why Server was chosen
+	Reason string `json:"reason,omitempty"` // why Server was chosen
 	// Made are the requests that made the room what it is, in order: its creation, and edits since.
-	Made []json.RawMessage `json:"made"`
+	Made []json.RawMessage `json:"made,omitempty"`
 }
 
 // MediaPlugin is where a media server takes requests to plugins that belong to no client's handle: PluginRequest.

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/januscloud/januscloud/messages"
+)
+
+const (
+	// errandTime bounds an errand: an edge waits 9 s for the answer to an HTTP request.
+	errandTime = 8 * time.Second
+	// maxErrands is how many errands of a node are under way; others wait for their turn.
+	maxErrands = 1024
+	// askFirst is when a question to the owner of a room is repeated first; the time doubles from then on.
+	askFirst = 500 * time.Millisecond
+	// askPause is the time before somebody is asked again who was not there.
+	askPause = 50 * time.Millisecond
+)
+
+// errands are what a node does for its actors that takes time: questions to others, one after the other. An actor never
+// blocks; the outcome comes to it as a message.
+type errands struct {
+	ctx   context.Context // ends with the node
+	stop  context.CancelFunc
+	slots chan struct{}
+	work  sync.WaitGroup
+}
+
+func newErrands() *errands {
+	ctx, stop := context.WithCancel(context.Background())
+	return &errands{ctx: ctx, stop: stop, slots: make(chan struct{}, maxErrands)}
+}
+
+// close ends what is under way.
+func (e *errands) close() {
+	e.stop()
+	e.work.Wait()
+}
+
+// errand runs f, for errandTime at the most, and tells the actor what it returns.
+func (n *Node) errand(to *actor.PID, f func(ctx context.Context) any) {
+	n.errands.work.Go(func() {
+		ctx, cancel := context.WithTimeout(n.errands.ctx, errandTime)
+		defer cancel()
+		select {
+		case n.errands.slots <- struct{}{}:
+			defer func() { <-n.errands.slots }()
+		case <-ctx.Done():
+		}
+		outcome := f(ctx)
+		if n.errands.ctx.Err() == nil {
+			n.tell(to, outcome)
+		}
+	})
+}
+
+// askSteward puts a request to a plugin of a media server's Janus. It blocks until there is an answer or ctx ends.
+func (n *Node) askSteward(ctx context.Context, server messages.Member, q messages.PluginRequest) (messages.PluginReply, error) {
+	var reply messages.PluginReply
+	data, err := json.Marshal(q)
+	if err != nil {
+		return reply, err
+	}
+	m, err := n.Bus.Request(ctx, messages.MediaPlugin(server), data)
+	if err != nil {
+		return reply, err
+	}
+	return reply, json.Unmarshal(m.Data, &reply)
+}
+
+// askRoom asks the owner of a room, again and again while the room changes hands. It blocks until there is an answer or ctx
+// ends, which is an answer with an error as well.
+func (n *Node) askRoom(ctx context.Context, name messages.RoomName, ask messages.RoomAsk) messages.RoomAnswer {
+	data, err := json.Marshal(ask)
+	if err != nil {
+		return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "Request for a room not understood")}
+	}
+	for patience := askFirst; ; {
+		try, cancel := context.WithTimeout(ctx, patience)
+		m, err := n.Bus.Request(try, name.Subject(), data)
+		cancel()
+		var answer messages.RoomAnswer
+		if err == nil && json.Unmarshal(m.Data, &answer) == nil && !answer.Retry {
+			return answer
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			patience *= 2
+		} else if !pause(ctx, askPause) {
+			err = ctx.Err()
+		}
+		if ctx.Err() != nil {
+			n.Log.Warn("room has no owner that answers", "plugin", name.Plugin, "room", name.Key, "error", err)
+			return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "The owner of the room does not answer")}
+		}
+	}
+}
+
+// pause waits; false when ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// gatherTime is how long all Janus are waited for when all are asked.
+const gatherTime = 1500 * time.Millisecond
+
+// fromServer is what one media server answered.
+type fromServer struct {
+	server messages.Member
+	data   json.RawMessage
+	err    *messages.Error
+}
+
+// askAll puts a request to a plugin of every Janus that serves it, and waits for gatherTime at the most. Who could not be
+// asked, or did not answer, is in missing.
+func (n *Node) askAll(ctx context.Context, servers []messages.Member, q messages.PluginRequest) (answers []fromServer, missing []messages.Member) {
+	ctx, cancel := context.WithTimeout(ctx, gatherTime)
+	defer cancel()
+	all := make([]*fromServer, len(servers))
+	var work sync.WaitGroup
+	for i, server := range servers {
+		work.Go(func() {
+			reply, err := n.askSteward(ctx, server, q)
+			if err == nil && reply.Refused.IsZero() {
+				all[i] = &fromServer{server, reply.Data, reply.Error}
+			} else {
+				n.Log.Warn("media server not asked", "server", server.Name, "plugin", q.Plugin, "error", err)
+			}
+		})
+	}
+	work.Wait()
+	for i, a := range all {
+		if a == nil {
+			missing = append(missing, servers[i])
+			continue
+		}
+		answers = append(answers, *a)
+	}
+	return answers, missing
+}
+
+// serving are the media servers whose Janus is up and has the plugin, in the order of their names.
+func (n *Node) serving(plugin string) []messages.Member {
+	var list []messages.Member
+	for _, p := range n.Roster.View().Media() {
+		if _, has := p.Beat.Media.Plugins[plugin]; has && !p.Silent && p.Beat.Media.Serves() {
+			list = append(list, p.Beat.Member)
+		}
+	}
+	return list
+}
+
+// upSince tells since when the Janus of a media server is up; ok is false when it is not, or nobody hears of it.
+func (n *Node) upSince(server messages.Member) (since time.Time, ok bool) {
+	p, found := n.Roster.View().Find(messages.RoleMedia, server.Name)
+	if !found || p.Silent || p.Beat.Member != server || !p.Beat.Media.Serves() {
+		return time.Time{}, false
+	}
+	return p.Beat.Media.Since, true
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/roster"
+)
+
+const (
+	// searchPause is the time between two searches for a room, when somebody who may have it does not answer.
+	searchPause = 300 * time.Millisecond
+	// searchTime is how long a Janus that does not answer is given the benefit of the doubt: it may have the room.
+	searchTime = 3 * time.Second
+	// mediaGrace is how long a media role may be silent before its Janus counts as lost: it may only be restarted.
+	mediaGrace = 10 * time.Second
+)
+
+// located is what the search for a room found.
+type located struct {
+	homes   []messages.Member // that have the room, in the order of preference
+	missing []messages.Member // that could not be asked
+	record  storedRoom
+	err     error // of the record
+}
+
+// remade is the outcome of making a room again.
+type remade struct {
+	server messages.Member
+	reason string
+	err    error
+}
+
+// locate asks all Janus for the room, and the store for its record.
+func (r *room) locate() {
+	servers, n, name := r.node.serving(r.name.Plugin), r.node, r.name
+	probe := r.request("", r.router.Probe(name.Key))
+	r.node.errand(r.self, func(ctx context.Context) any {
+		var l located
+		answers, missing := n.askAll(ctx, servers, probe)
+		l.missing = missing
+		for _, a := range answers {
+			if data, err := janusjson.ParseObject(a.data); a.err == nil && err == nil && r.router.Has(name.Key, data) {
+				l.homes = append(l.homes, a.server)
+			}
+		}
+		l.record, l.err = n.store.readRoom(ctx, name)
+		return l
+	})
+}
+
+// onLocated goes on with what was found: the room is there, or must be made again, or is nowhere.
+func (r *room) onLocated(l located) {
+	if l.err == nil {
+		r.record.adopt(l.record)
+	}
+	wanted := r.record.Server
+	switch {
+	case len(l.homes) > 0 && slices.Contains(l.homes, wanted):
+		r.found(wanted, r.record.Reason)
+	case r.mayBeThere(wanted, l) && time.Since(r.trying) < searchTime:
+		r.node.Wheel.Arm(&r.rest, searchPause, func() { r.node.tell(r.self, roomAgain{}) })
+	case len(l.homes) == 1:
+		r.found(l.homes[0], "found there")
+	case len(l.homes) > 1:
+		// Each of these Janus has it from its configuration. From now on it is the room of the cluster on one of them.
+		home := slices.MaxFunc(l.homes, func(a, b messages.Member) int {
+			return cmp.Compare(rendezvous(r.name.Partition(), a.Name), rendezvous(r.name.Partition(), b.Name))
+		})
+		r.found(home, "one of "+strconv.Itoa(len(l.homes))+" that have it")
+		r.keep(func() {})
+	case len(r.record.Made) > 0:
+		r.remake()
+	default:
+		r.busy = false
+		if len(r.jobs) > 0 {
+			r.serveNowhere(r.next())
+		}
+		r.pump()
+	}
+}
+
+// mayBeThere reports whether somebody who may have the room could not be asked.
+func (r *room) mayBeThere(wanted messages.Member, l located) bool {
+	if wanted.IsZero() {
+		return len(l.missing) > 0 && len(l.homes) == 0
+	}
+	if slices.Contains(l.missing, wanted) {
+		return true
+	}
+	p, known := r.node.Roster.View().Find(messages.RoleMedia, wanted.Name)
+	return known && resting(p)
+}
+
+// resting tells a media role that is not heard for the moment, and whose Janus may be well.
+func resting(p roster.Peer) bool { return p.Silent && time.Since(p.Heard) < mediaGrace }
+
+func (r *room) found(home messages.Member, reason string) {
+	r.busy = false
+	r.settle(home, reason)
+	r.record.Server, r.record.Reason = home, reason
+	r.pump()
+}
+
+// remake makes the room again, as its record says, on another Janus.
+func (r *room) remake() {
+	r.place(func(p placed) {
+		if p.err != nil {
+			r.onRemade(remade{err: p.err})
+			return
+		}
+		n := r.node
+		var made []messages.PluginRequest
+		for _, body := range r.record.Made {
+			made = append(made, r.request("", body))
+		}
+		r.node.errand(r.self, func(ctx context.Context) any {
+			out := remade{server: p.server, reason: "its Janus was lost; " + p.reason}
+			for _, q := range made {
+				reply, err := n.askSteward(ctx, p.server, q)
+				if err == nil && reply.Error != nil {
+					err = reply.Error
+				}
+				if err != nil {
+					out.err = err
+					break
+				}
+			}
+			return out
+		})
+	})
+}
+
+func (r *room) onRemade(m remade) {
+	if m.err != nil {
+		r.node.Log.Error("room not made again", "plugin", r.name.Plugin, "room", r.name.Key, "server", m.server.Name, "error", m.err)
+		r.busy = false
+		if len(r.jobs) > 0 {
+			r.answer(r.next(), messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "The room's media server is lost, and no other could make the room again")})
+		}
+		r.pump()
+		return
+	}
+	r.node.Log.Info("room made again", "plugin", r.name.Plugin, "room", r.name.Key, "server", m.server.Name, "reason", m.reason)
+	r.emit(messages.EventRoomMoved, m.server, m.reason)
+	r.found(m.server, m.reason)
+	r.keep(func() {})
+}
+
+// runner is the errand that puts a request to a Janus.
+func (r *room) runner(job *roomJob, server messages.Member, reason string, q messages.PluginRequest) func(context.Context) any {
+	n := r.node
+	return func(ctx context.Context) any {
+		reply, err := n.askSteward(ctx, server, q)
+		return roomRan{job: job, server: server, reason: reason, reply: reply, err: err}
+	}
+}
+
+// tellOwner tells the owner of a room that its Janus made and named, and then the client.
+func (r *room) tellOwner(job *roomJob, m roomRan, key string, answer messages.RoomAnswer) {
+	name := messages.RoomName{Plugin: r.name.Plugin, Key: key}
+	made := &messages.RoomMade{Server: m.server, Reason: m.reason, Body: json.RawMessage(r.router.Named(job.body, key))}
+	n := r.node
+	r.node.errand(r.self, func(ctx context.Context) any {
+		n.askRoom(ctx, name, messages.RoomAsk{ID: job.ask.ID + ".made", Made: made})
+		return roomStored{then: func() { r.answer(job, answer) }}
+	})
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/januscloud/januscloud/actors/plugin"
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
+
+// maxRoomKey bounds the id of a room, in bytes as JSON: it is part of a subject. A longer one means nothing to others.
+const maxRoomKey = 1024
+
+// routing is the state of a handle whose plugin has rooms with homes.
+type routing struct {
+	router  plugin.Router // nil: the plugin has none
+	engaged bool          // in a room or a call: it stays where it is
+	pinned  bool          // the bind under way is to one server and no other
+	moved   bool          // it was on another server before, whose events are not the client's any more
+	errand  string        // identity of the message that is being looked after; empty: none
+	behind  []queued      // messages that wait for that one, in order
+}
+
+// errandDone is the outcome of looking after a message.
+type errandDone struct {
+	handle   uint64
+	identity string
+	route    plugin.Route
+	raw      []byte              // the message
+	answer   messages.RoomAnswer // of the room's owner, or of all
+}
+
+// route looks after a message that need not go where the handle is bound. It reports false when the message simply follows
+// the handle.
+func (s *session) route(h *handle, r *request) bool {
+	if h.router == nil {
+		return false
+	}
+	first, _ := messages.CutRepeat(r.identity)
+	switch {
+	case h.errand == first:
+		return true // a repeat of what is being looked after
+	case h.errand != "", len(h.behind) > 0, h.state != unbound && h.state != bound:
+		s.waitBehind(h, r, first)
+		return true
+	}
+	body, ok := r.Object(janusjson.KeyBody)
+	if !ok {
+		return false
+	}
+	route := h.router.Route(body)
+	if len(route.Key) > maxRoomKey || h.engaged && route.Verb == plugin.Bind {
+		return false
+	}
+	switch {
+	case route.Verb == plugin.Any, route.Verb != plugin.Bind && r.Has(janusjson.KeyJsep):
+		return false
+	case route.Verb == plugin.Bind && route.Key == "":
+		return false
+	}
+	h.errand = first
+	s.lookAfter(h, route, errandDone{handle: h.id, identity: r.identity, route: route, raw: r.raw}, body.Bytes())
+	return true
+}
+
+// waitBehind queues a message behind the one that is being looked after.
+func (s *session) waitBehind(h *handle, r *request, first string) {
+	if slices.ContainsFunc(h.behind, func(q queued) bool { return q.identity == first }) {
+		return
+	}
+	if len(h.behind) >= maxQueued || h.queued+len(r.raw) > maxQueuedBytes {
+		s.refuse(r, errTooMany)
+		return
+	}
+	h.behind, h.queued = append(h.behind, queued{identity: first, raw: r.raw}), h.queued+len(r.raw)
+}
+
+// lookAfter asks the owner of the room, or all Janus. The outcome comes as errandDone.
+func (s *session) lookAfter(h *handle, route plugin.Route, done errandDone, body []byte) {
+	n, router, pkg := s.node, h.router, h.plugin
+	if route.Verb == plugin.Gather {
+		q := messages.PluginRequest{Partition: s.part.index, Epoch: s.epoch(), Plugin: pkg, Body: body}
+		n.errand(s.self, func(ctx context.Context) any {
+			done.answer = n.gather(ctx, router, route, q)
+			return done
+		})
+		return
+	}
+	identity, _ := messages.CutRepeat(done.identity)
+	name := messages.RoomName{Plugin: pkg, Key: route.Key}
+	ask := messages.RoomAsk{ID: identity, Request: route.Request, Body: body}
+	if route.Verb == plugin.Bind {
+		ask = messages.RoomAsk{ID: identity}
+	}
+	if name.Key == "" { // the owner of no room in particular
+		name.Key = string(janusjson.AppendQuoted(nil, "?"+identity))
+	}
+	n.errand(s.self, func(ctx context.Context) any {
+		done.answer = n.askRoom(ctx, name, ask)
+		return done
+	})
+}
+
+// gather asks all Janus and merges what they answer.
+func (n *Node) gather(ctx context.Context, router plugin.Router, route plugin.Route, q messages.PluginRequest) messages.RoomAnswer {
+	servers := n.serving(q.Plugin)
+	if len(servers) == 0 {
+		return messages.RoomAnswer{Error: refusal(n.Roster.View(), q.Plugin)}
+	}
+	answers, missing := n.askAll(ctx, servers, q)
+	var failed *messages.Error
+	var data []janusjson.Object
+	for _, a := range answers {
+		o, err := janusjson.ParseObject(a.data)
+		switch {
+		case a.err != nil:
+			failed = a.err
+		case err == nil:
+			data = append(data, o)
+		}
+	}
+	switch {
+	case len(data) > 0:
+		return messages.RoomAnswer{Data: router.Merge(route, data)}
+	case failed != nil:
+		return messages.RoomAnswer{Error: failed}
+	}
+	return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "No media server answers (%d asked)", len(missing))}
+}
+
+// onErrandDone answers the message, or sends it to where its room is, and goes on with those behind it.
+func (s *session) onErrandDone(d errandDone) {
+	h := s.handle(d.handle)
+	if s.ending != nil {
+		return
+	}
+	if first, _ := messages.CutRepeat(d.identity); h != nil && h.errand == first {
+		h.errand = ""
+	}
+	r := request{identity: d.identity, raw: d.raw, handle: h}
+	if janusjson.Scan(d.raw, &r.Message) != nil {
+		return
+	}
+	switch {
+	case d.answer.Error != nil:
+		s.refuse(&r, d.answer.Error)
+	case d.route.Verb != plugin.Bind:
+		s.settleOwed(d.identity, s.pluginReply(&r, d.handle, d.answer.Data))
+	case h == nil:
+		s.refuse(&r, messages.ErrHandleNotFound(d.handle, s.id))
+	default:
+		s.bring(h, &r, d.answer.Server)
+	}
+	if h != nil {
+		s.goOn(h)
+	}
+}
+
+// pluginReply is Janus's answer to a synchronous message (janus_process_incoming_request in src/janus.c).
+func (s *session) pluginReply(r *request, handle uint64, data []byte) []byte {
+	h := s.handle(handle)
+	name := ""
+	if h != nil {
+		name = h.plugin
+	}
+	out := s.replyTo(r).Append(nil, "success")
+	out = append(out[:len(out)-1], `,"sender":`...)
+	out = janusjson.AppendUint(out, handle)
+	out = append(out, `,"plugindata":{"plugin":`...)
+	out = janusjson.AppendQuoted(out, name)
+	out = append(out, `,"data":`...)
+	return append(append(out, data...), `}}`...)
+}
+
+// bring passes a message on to the server where its room is, and moves the handle there. A room that is nowhere is for any
+// Janus to tell the client of.
+func (s *session) bring(h *handle, r *request, home messages.Member) {
+	switch {
+	case h.state == bound && (home.IsZero() || h.server == home):
+		s.passOn(h, r.identity, r.raw)
+		return
+	case h.state == bound:
+		s.leave(h, home)
+	case h.state != unbound: // an administrator had it bound meanwhile
+		s.wait(h, r)
+		return
+	}
+	if !s.wait(h, r) {
+		return
+	}
+	if home.IsZero() {
+		s.bind(h)
+		return
+	}
+	h.state, h.tried, h.pinned = placing, nil, true
+	s.onPlaced(placed{handle: h.id, server: home, reason: "home of the room"})
+}
+
+// leave takes a handle off a Janus where it has nothing to do any more. The client hears nothing of it.
+func (s *session) leave(h *handle, to messages.Member) {
+	s.giveUp(h)
+	event := s.about(h, messages.EventHandleMoved)
+	event.Reason, event.Server = "from "+h.server.Name, to.Name
+	s.node.emit(event)
+	h.state, h.server, h.janus, h.moved = unbound, messages.Member{}, 0, true
+}
+
+// goOn looks after the messages that waited.
+func (s *session) goOn(h *handle) {
+	for len(h.behind) > 0 && h.errand == "" && (h.state == bound || h.state == unbound) {
+		q := h.behind[0]
+		behind := slices.Delete(h.behind, 0, 1)
+		h.behind, h.queued = nil, h.queued-len(q.raw) // none is before it
+		r := request{identity: q.identity, raw: q.raw, handle: h}
+		if janusjson.Scan(q.raw, &r.Message) == nil {
+			s.toHandle(&r, janusjson.VerbMessage)
+		}
+		h.behind = append(behind, h.behind...)
+	}
+}
+
+// observe follows what is said of a handle. It reports false for what its client is not to hear: the end of a handle on a
+// Janus that it was moved from.
+func (s *session) observe(h *handle, from string, m *janusjson.Message) bool {
+	if h.moved && !strings.HasPrefix(from, h.server.String()+".") {
+		return false
+	}
+	var data janusjson.Object
+	if o, ok := m.Object(janusjson.KeyPluginData); ok {
+		data, _ = o.Get("data").Object()
+	}
+	switch h.router.Observe(m.Verb(), data) {
+	case plugin.Engaged:
+		h.engaged = true
+	case plugin.Free:
+		h.engaged = false
+	}
+	return true
+}
