@@ -10,11 +10,11 @@ import (
 	"github.com/januscloud/januscloud/messages/bus"
 )
 
-// backend is a client that speaks NATS: it asks through an edge, and is answered on its inbox.
+// backend is a client that speaks NATS: it asks through an edge, and listens on its inbox.
 type backend struct {
 	*client
 	inbox string
-	heard chan string // transaction and verb of what came to the inbox, in order
+	heard chan string // what came to the inbox, in order
 	asked uint64
 }
 
@@ -33,24 +33,19 @@ func (k *client) backend(inbox string) *backend {
 	return b
 }
 
-// publish sends a request, each on a connection of its own, and returns its identity.
-func (b *backend) publish(session uint64, body string, args ...any) string {
+// open creates or claims a session, which makes the inbox its transport.
+func (b *backend) open(verb string, session uint64) {
 	b.t.Helper()
 	b.asked++
 	identity := messages.Identity{Edge: b.member, Connection: 500 + b.asked, Inbox: b.inbox, Session: session, N: 1}.String()
-	b.client.publish(session, identity, fmt.Sprintf(body, args...))
-	return identity
-}
-
-// ask sends a request and returns what comes to the inbox; the edge must hear that it was answered.
-func (b *backend) ask(session uint64, body string, args ...any) string {
-	b.t.Helper()
-	identity := b.publish(session, body, args...)
-	answer := b.next()
-	if d := b.await("the edge's part", func(d delivered) bool { return d.subject == identity }); len(d.raw) > 0 {
-		b.t.Errorf("the edge got %s", d.raw)
+	body := fmt.Sprintf(`{"janus":%q,"transaction":"o"`, verb)
+	if verb != "create" {
+		body += fmt.Sprintf(`,"session_id":%d`, session)
 	}
-	return answer
+	b.publish(session, identity, body+"}")
+	if got := b.reply(session, identity, body+"}"); got["janus"] != "success" {
+		b.t.Fatalf("%s: %v", verb, got)
+	}
 }
 
 // next is what comes to the inbox next.
@@ -75,69 +70,74 @@ func (b *backend) expect(what, got, want string) {
 	}
 }
 
+// expectNext fails the test if what comes next is something else.
+func (b *backend) expectNext(want string) {
+	b.t.Helper()
+	if got := b.next(); verb(b.t, got) != want {
+		b.t.Errorf("%s, not %s", got, want)
+	}
+}
+
 // begin makes a session on the inbox, with a bound handle.
 func (b *backend) begin(id uint64) (handle uint64) {
 	b.t.Helper()
-	b.expect("create", b.ask(id, `{"janus":"create","transaction":"c"}`), "success")
-	handle = b.attach(id) // on a WebSocket: any connection may use the session
-	b.expect("message", b.ask(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, handle), "ack")
-	b.expect("its event", b.next(), "event")
+	b.open("create", id)
+	handle = b.attach(id)
+	b.say(id, handle)
+	b.expectNext("event")
 	return handle
 }
 
-// Answers and events go straight to the inbox, in order; no edge is needed for them.
+// say sends a message, on the scripted edge's connection: any may use the session, and the event is for who owns it.
+func (k *client) say(id, handle uint64) {
+	k.t.Helper()
+	if got := k.ask(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, handle); got["janus"] != "ack" {
+		k.t.Errorf("message: %v", got)
+	}
+}
+
+// Answers go to the edge that asks, events straight to the inbox, in order.
 func TestInbox(t *testing.T) {
 	media, edge, _ := pollCluster(t)
 	b := edge.backend("_INBOX.backend.1")
 	id := messages.NewSessionID(7)
 	h := b.begin(id)
 	for range 50 {
-		b.publish(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, h)
-		b.expect("first", b.next(), "ack")
-		b.expect("then", b.next(), "event")
+		media.say(t, id, h, "webrtcup")
+		media.say(t, id, h, "media")
 	}
-	media.say(t, id, h, "webrtcup")
-	b.expect("event", b.next(), "webrtcup")
-	b.expect("keepalive", b.ask(id, `{"janus":"keepalive","transaction":"k","session_id":%d}`, id), "ack")
-	b.expect("no handle", b.ask(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":1,"body":{}}`, id), "error")
+	for range 50 {
+		b.expectNext("webrtcup")
+		b.expectNext("media")
+	}
+	if d, came := edge.take(func(d delivered) bool { return d.body["janus"] == "media" }); came {
+		t.Errorf("an edge got %s", d.raw)
+	}
 }
 
-// A create whose id is taken is answered to the edge alone: it may have drawn the id, and then draws another.
-func TestInboxConflict(t *testing.T) {
-	_, edge, _ := pollCluster(t)
-	b := edge.backend("_INBOX.backend.2")
-	id := edge.create()
-	identity := b.publish(id, `{"janus":"create","transaction":"c"}`)
-	d := edge.await("an error", func(d delivered) bool { return d.subject == identity })
-	if d.body["janus"] != "error" {
-		t.Errorf("the edge got %s", d.raw)
-	}
-	b.expect("keepalive", b.ask(id, `{"janus":"keepalive","transaction":"k","session_id":%d}`, id), "ack")
-}
-
-// A claim moves the session from a WebSocket to an inbox and back, and from an inbox to another one.
+// A claim moves the session from a WebSocket to an inbox, to another inbox, and back.
 func TestInboxClaim(t *testing.T) {
 	media, edge, _ := pollCluster(t)
-	b, other := edge.backend("_INBOX.backend.3"), edge.backend("_INBOX.backend.4")
+	one, two := edge.backend("_INBOX.backend.3"), edge.backend("_INBOX.backend.4")
 	id := edge.create()
 	h := edge.attach(id)
-	edge.ask(id, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, id, h)
+	edge.say(id, h)
 	edge.event("event")
-	b.expect("claim", b.ask(id, `{"janus":"claim","transaction":"k","session_id":%d}`, id), "success")
+	one.open("claim", id)
 	media.say(t, id, h, "webrtcup")
-	b.expect("event after the claim", b.next(), "webrtcup")
-	other.expect("claim", other.ask(id, `{"janus":"claim","transaction":"k","session_id":%d}`, id), "success")
+	one.expectNext("webrtcup")
+	two.open("claim", id)
 	media.say(t, id, h, "media")
-	other.expect("event after the next claim", other.next(), "media")
+	two.expectNext("media")
 	edge.ask(id, `{"janus":"claim","transaction":"k","session_id":%d}`, id)
 	media.say(t, id, h, "slowlink")
 	edge.event("slowlink")
-	if n := len(b.heard) + len(other.heard); n > 0 {
+	if n := len(one.heard) + len(two.heard); n > 0 {
 		t.Errorf("%d messages for inboxes that do not own the session", n)
 	}
 }
 
-// A session on an inbox outlives its edge and its owner: the next owner knows the inbox.
+// A session on an inbox outlives its owner: the next one knows the inbox.
 func TestInboxAfterTakeover(t *testing.T) {
 	c := newCluster(t)
 	media, edge := c.server("janus-a"), c.client()
@@ -152,5 +152,5 @@ func TestInboxAfterTakeover(t *testing.T) {
 		t.Fatalf("keepalive: %v", got)
 	}
 	media.say(t, id, h, "webrtcup")
-	b.expect("event", b.next(), "webrtcup")
+	b.expectNext("webrtcup")
 }

@@ -245,7 +245,7 @@ func (s *session) create(r *request) {
 	first, _ := messages.CutRepeat(r.identity)
 	switch {
 	case s.ending != nil || first != s.identity:
-		s.publish(first, s.taken(r)) // an edge that drew the id draws another
+		s.deliver(first, s.taken(r))
 	case s.transport.IsZero():
 		s.begin(r, first)
 	default: // a repeat
@@ -352,24 +352,19 @@ func (s *session) replyTo(r *request) messages.Reply {
 	return messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}
 }
 
-// deliver sends the answer to a request to the connection that asked. If NATS does not take it, the edge will repeat. To an
-// inbox it goes straight, as events do, so that those cannot overtake it; the edge hears that the request is answered.
+// deliver sends the answer to a request to the connection that asked. If NATS does not take it, the edge will repeat.
 func (s *session) deliver(identity string, body []byte) {
 	identity, _ = messages.CutRepeat(identity)
-	if inbox := messages.InboxOf(identity); inbox != "" {
-		if !s.write(inbox, body) {
-			return
-		}
-		body = nil
-	}
 	s.publish(identity, body)
 }
 
-// notify sends an event to the connection that owns the session, or keeps it for a poll, or while nobody owns it.
+// notify sends an event to the connection or the inbox that owns the session, or keeps it for a poll, or while nobody owns it.
 func (s *session) notify(event []byte) {
 	switch {
 	case s.transport.Inbox != "":
-		s.write(s.transport.Inbox, event)
+		if s.node.Bus.Publish(s.transport.Inbox, "", event) != nil {
+			s.node.metrics.dropped.WithLabelValues("disconnected").Inc()
+		}
 		return
 	case !s.transport.IsZero() && !s.transport.Polling:
 		s.publish(s.transport.EventSubject(), event)
@@ -384,15 +379,6 @@ func (s *session) notify(event []byte) {
 	if s.transport.Polling {
 		s.wakePolls()
 	}
-}
-
-// write publishes to a client's inbox. It reports false when NATS does not take it.
-func (s *session) write(inbox string, body []byte) bool {
-	if s.node.Bus.Publish(inbox, "", body) != nil {
-		s.node.metrics.dropped.WithLabelValues("disconnected").Inc()
-		return false
-	}
-	return true
 }
 
 func (s *session) publish(subject string, body []byte) {

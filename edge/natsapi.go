@@ -24,10 +24,9 @@ const (
 // names in their reply field the subject on which it listens, its inbox.
 //
 // An inbox is no connection. Any edge may get the next request, there is nothing that closes, and an edge may die without
-// the client hearing of it. So edges keep nothing of an inbox: each request stands alone, as over HTTP, and whoever owns the
-// session writes answers and events to the inbox itself (actors: deliver, notify). What one owner writes comes in order; an
-// edge that died takes nothing along but the requests it had in hand. The edge judges requests, repeats them, and writes
-// what it answers by itself.
+// the client hearing of it. So edges keep nothing of an inbox: each request stands alone, as over HTTP, and its answer comes
+// back through the edge that has it in hand, which so writes it once. A create or claim makes its inbox the transport of the
+// session, whose owner then writes events there itself (notify in package actors): no edge's death can lose them.
 type natsAPI struct {
 	edge *Edge
 	subs []*bus.Subscription

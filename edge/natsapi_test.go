@@ -14,7 +14,6 @@ import (
 
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
-	"github.com/januscloud/januscloud/messages/janusjson"
 	"github.com/januscloud/januscloud/scripts/lab"
 )
 
@@ -48,7 +47,7 @@ func (r *rig) written(t *testing.T) (toInbox string, rest []published) {
 	return strings.Join(texts, " "), rest
 }
 
-// A request carries the inbox to its owner, who answers there; what the edge answers itself, it writes.
+// A request is answered once, on its inbox, by its owner or by the edge itself.
 func TestInboxRequest(t *testing.T) {
 	inboxRig(t, Options{}, func(t *testing.T, r *rig, say func(string)) {
 		say(`{"janus":"ping","transaction":"p"}`)
@@ -60,17 +59,12 @@ func TestInboxRequest(t *testing.T) {
 		say(string(keepalive(session, "k")))
 		_, sent := r.written(t)
 		expect(t, "requests", bodies(sent), "k")
-		expect(t, "inbox", messages.InboxOf(sent[0].reply), testInbox)
-		r.answers(sent[0], 1, "")
-		r.answers(sent[0], 1, "")
+		expect(t, "transport", transportOf(t, sent[0].reply), messages.Transport{Edge: r.member, Connection: 3, Polling: true})
+		r.answers(sent[0], 1, `{"janus":"ack"}`)
+		r.answers(sent[0], 1, `{"janus":"ack"}`)
 		got, sent = r.written(t)
-		expect(t, "after the owner's answer", got+bodies(sent), "")
+		expect(t, "answer", got+bodies(sent), `{"janus":"ack"}`)
 		expect(t, "in flight", r.waiting.Load()+r.bytes.Load(), 0)
-		say(string(keepalive(session, "l")))
-		_, sent = r.written(t)
-		r.answers(sent[0], 1, `{"janus":"error"}`) // of an owner that knows no such session
-		got, _ = r.written(t)
-		expect(t, "answer left to the edge", got, `{"janus":"error"}`)
 	})
 }
 
@@ -89,42 +83,38 @@ func TestInboxRepeats(t *testing.T) {
 	})
 }
 
-// A drawn id that is taken is drawn again.
-func TestInboxCreate(t *testing.T) {
+// A create and a claim tell the owner of the inbox. A drawn id that is taken is drawn again.
+func TestInboxOpens(t *testing.T) {
 	inboxRig(t, Options{}, func(t *testing.T, r *rig, say func(string)) {
-		say(`{"janus":"create","transaction":"c"}`)
+		say(fmt.Sprintf(`{"janus":"claim","transaction":"k","session_id":%d}`, session))
 		_, sent := r.written(t)
+		expect(t, "inbox of a claim", transportOf(t, sent[0].reply).Inbox, testInbox)
+		r.answers(sent[0], 1, `{"janus":"success","transaction":"k"}`)
+		got, sent := r.written(t)
+		expect(t, "claim", got+bodies(sent), `{"janus":"success","transaction":"k"}`)
+		say(`{"janus":"create","transaction":"c"}`)
+		_, sent = r.written(t)
 		r.answers(sent[0], 1, fmt.Sprintf(`{"janus":"error","transaction":"c","error":{"code":%d,"reason":"taken"}}`, messages.CodeSessionConflict))
 		got, again := r.written(t)
 		expect(t, "said", got, "")
 		expect(t, "creates", bodies(again), "c")
 		expect(t, "another id", again[0].subject != sent[0].subject, true)
-		expect(t, "inbox", messages.InboxOf(again[0].reply), testInbox)
+		expect(t, "inbox of a create", transportOf(t, again[0].reply).Inbox, testInbox)
 	})
 }
 
-// An answer that may have to be replaced comes to the edge alone.
-func TestInboxDeniedAttach(t *testing.T) {
-	inboxRig(t, Options{}, func(t *testing.T, r *rig, _ func(string)) {
-		c := r.openPolling(&inbox{r.newNATS(), testInbox}, time.Second)
-		q := newRequest(c, session, janusjson.VerbAttach, scanned(t, `{"janus":"attach","transaction":"a"}`))
-		q.refusal = errUnauthorized()
-		r.forward(q, messages.Reply{})
-		_, sent := r.written(t)
-		expect(t, "inbox", messages.InboxOf(sent[0].reply), "")
-		r.answers(sent[0], 1, `{"janus":"success","transaction":"a"}`)
-		got, _ := r.written(t)
-		expect(t, "answer", strings.Contains(got, "Unauthorized"), true)
-	})
-}
-
-func scanned(t *testing.T, text string) *janusjson.Message {
+func transportOf(t *testing.T, identity string) messages.Transport {
 	t.Helper()
-	m := new(janusjson.Message)
-	if err := janusjson.Scan([]byte(text), m); err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return must[messages.Transport](t)(messages.ParseTransport(identity))
+}
+
+// The secret is asked for as on any other transport.
+func TestInboxSecret(t *testing.T) {
+	inboxRig(t, Options{APISecret: "s"}, func(t *testing.T, r *rig, say func(string)) {
+		say(string(keepalive(session, "k")))
+		got, sent := r.written(t)
+		expect(t, "without", strings.Contains(got, fmt.Sprint(messages.CodeUnauthorized)) && len(sent) == 0, true)
+	})
 }
 
 // Back-ends may ask for too much, or wish to be answered where no client listens.
@@ -154,29 +144,13 @@ func TestInboxBounds(t *testing.T) {
 		_, more := r.written(t)
 		expect(t, "a client of another transport", bodies(more), "w")
 		for _, p := range sent {
-			r.answers(p, 1, "")
+			r.answers(p, 1, `{"janus":"ack"}`)
 		}
+		_, _ = r.written(t)
 		say(string(keepalive(session, "k")))
 		_, sent = r.written(t)
 		expect(t, "room again", bodies(sent), "k")
 	})
-}
-
-// inboxOwner answers as obliging does; requests from an inbox it answers there.
-func inboxOwner(o *owner, s messages.SessionSubject, m *bus.Msg) {
-	to := messages.InboxOf(m.Reply)
-	if to == "" {
-		obliging(o, s, m)
-		return
-	}
-	var request janusjson.Message
-	if janusjson.Scan(m.Data, &request) != nil {
-		return
-	}
-	reply := messages.Reply{Session: s.Session, Transaction: request.Bytes(janusjson.KeyTransaction)}
-	_ = o.bus.Publish(to, "", reply.Append(nil, "success"))
-	identity, _ := messages.CutRepeat(m.Reply)
-	o.send(s, identity, nil)
 }
 
 func asker(t *testing.T, url string) *nats.Conn {
@@ -193,13 +167,13 @@ func TestInboxOverNATS(t *testing.T) {
 		return startEdge(t, server, func(o *Options) { o.Name, o.WS, o.NATSAPI = name, "", true })
 	}
 	one, two := api("e1"), api("e2")
-	startOwner(t, connect(t, server), "n1", messages.AllPartitions(), inboxOwner)
+	startOwner(t, connect(t, server), "n1", messages.AllPartitions(), obliging)
 	waitReady(t, one)
 	waitReady(t, two)
 	nc := asker(t, server.ClientURL())
 	for _, subject := range []string{messages.APISubject, messages.EdgeAPI("e1"), messages.EdgeAPI("e2")} {
 		m, err := nc.Request(subject, keepalive(session, "k"), patience)
-		if err != nil || !strings.Contains(string(m.Data), `"success"`) {
+		if err != nil || !strings.Contains(string(m.Data), `"ack"`) {
 			t.Fatalf("%s: %v, %v", subject, m, err)
 		}
 	}

@@ -67,10 +67,6 @@ func (e *Edge) answer(s messages.EdgeSubject, data []byte) {
 		e.metrics.drop(dropLate)
 		return
 	}
-	if len(data) == 0 { // the owner wrote the answer to the client's inbox
-		e.release(r)
-		return
-	}
 	if r.isPoll() && endedSession(data) && e.keepWaiting(r) {
 		return
 	}

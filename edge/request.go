@@ -178,7 +178,7 @@ func (e *Edge) publish(p *partition, x repeat) bool {
 	identity := messages.Identity{
 		Edge: e.member, Connection: x.conn.number, Polling: x.conn.polling, Session: x.session, N: x.n, Repeat: x.again,
 	}
-	if i := x.conn.inbox(); i != nil && x.refusal == nil { // else the answer may have to be replaced here
+	if i := x.conn.inbox(); i != nil && x.opens() {
 		identity.Inbox = i.subject
 	}
 	err := e.bus.Publish(x.subject(), identity.String(), x.body)

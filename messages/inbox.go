@@ -17,7 +17,7 @@ const (
 // EdgeAPI is where one certain edge takes requests, in the order in which a client sends them.
 func EdgeAPI(name string) string { return APISubject + "." + name }
 
-// maxInbox is the greatest length of an inbox: it travels in the identities of its requests.
+// maxInbox is the greatest length of an inbox: it travels in the identity of a create or claim.
 const maxInbox = 256
 
 // inboxDot stands for the dots of an inbox where it is part of a token.
@@ -40,18 +40,6 @@ func ValidInbox(s string) bool {
 		}
 	}
 	return s != "janus" && !strings.HasPrefix(s, "janus.")
-}
-
-// InboxOf is the inbox in an identity, "" where its client speaks something else than NATS. Whoever answers such a request
-// may write to the inbox, and then tells the edge with an empty body.
-func InboxOf(identity string) string {
-	rest, _ := strings.CutPrefix(identity, edgePrefix)
-	_, rest, _ = strings.Cut(rest, ".")
-	if rest == "" || rest[0] != inboxMark {
-		return ""
-	}
-	token, _, _ := strings.Cut(rest, ".")
-	return inboxIn(token)
 }
 
 // inboxIn is the inbox in the token of a connection.

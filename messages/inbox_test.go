@@ -15,9 +15,6 @@ func TestInboxIdentities(t *testing.T) {
 		t.Fatalf("%s, want %s", i, want)
 	}
 	for _, said := range []string{i.String(), i.String() + ".r"} {
-		if got := InboxOf(said); got != inbox {
-			t.Errorf("%s: inbox %q", said, got)
-		}
 		got, err := ParseTransport(said)
 		if want := (Transport{Edge: i.Edge, Connection: 7, Inbox: inbox}); err != nil || got != want || !got.Stays() {
 			t.Errorf("%s: %+v, %v", said, got, err)
@@ -34,11 +31,9 @@ func TestInboxIdentities(t *testing.T) {
 
 // Nobody but a client that speaks NATS has an inbox, and none that could not be answered.
 func TestNoInbox(t *testing.T) {
-	for _, identity := range []string{
-		"", "janus.edge", "janus.edge.e~i1", "janus.edge.e~i1.", "janus.edge.e~i1.7.1029.2", "janus.edge.e~i1.h7.1029.2", "janus.session.5.5.own.3.4",
-	} {
-		if got := InboxOf(identity); got != "" {
-			t.Errorf("%s: inbox %q", identity, got)
+	for _, connection := range []string{"7", "h7"} {
+		if got, err := ParseTransport("janus.edge.e~i1." + connection + ".1029.2"); err != nil || got.Inbox != "" {
+			t.Errorf("%s: %+v, %v", connection, got, err)
 		}
 	}
 	for _, connection := range []string{"n7", "n7/", "n7//x", "n/x", "n7/janus/api", "n7/$JS/API", "n7/a/*"} {

@@ -28,7 +28,7 @@ import (
 //	janus.media.<server>.admin                                           Admin API to media server: AdminCall; reply = an inbox, for an AdminResult
 //	janus.media.<server>.plugin                                          owner of a room to media server: PluginRequest; reply = an inbox
 //	janus.room.<partition>.<key>.<plugin>                                to the owner of a room: RoomAsk; reply = an inbox, for a RoomAnswer
-//	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery; empty: see InboxOf
+//	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
 //	janus.edge.<edge>.<connection>.event                                 owner to edge, reply = Delivery
 //	janus.edge.<edge>.ask                                                control: take-over
 //	janus.node.<node>.answer.<ask>, janus.node.<node>.yield              control: answers to an ask; planned hand-over
@@ -220,8 +220,8 @@ func ParseMediaSubject(subject string) (MediaSubject, error) {
 type Identity struct {
 	Edge       Member
 	Connection uint64 // unique in the edge's incarnation; each request over HTTP or NATS is a connection of its own
-	Polling    bool   // the connection is an HTTP request: see Transport
-	Inbox      string // the connection is a request over NATS: see Transport
+	Polling    bool   // the connection is one request, over HTTP or NATS: see Transport
+	Inbox      string // of a client that speaks NATS, where the request makes it the session's transport
 	Session    uint64
 	N          uint64 // from 1, per connection and session
 	Repeat     bool   // the edge has published this identity before
