@@ -5,10 +5,12 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -37,7 +39,61 @@ func FuzzFrame(f *testing.F) {
 	a := alone(f)
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		for _, text := range requests(frame) {
-			valid(t, a.run(t.Context(), text))
+			// Nobody guesses the secret, so nothing is done.
+			if said := valid(t, a.run(t.Context(), text)); said != "error" && said != "pong" {
+				t.Errorf("%q is answered %q", text, said)
+			}
+		}
+	})
+}
+
+// Whatever an administrator asks of a cluster that has nobody, he gets an answer to his transaction, which does not repeat
+// his secret.
+func FuzzAuthorized(f *testing.F) {
+	for _, verb := range []string{"list_sessions", "SET_log_level", "set_session_timeout", "accept_new_sessions", "query_transport", "message_plugin",
+		"custom_logline", "add_token", "list_tokens", "handle_info", "list_handles", "start_pcap", "get_status", "loops_info", "custom_event", "\x00"} {
+		for _, fields := range []string{
+			``, `"timeout":5,"level":3,"accept":true,"token":"x","plugins":["y",5]`, `"session_id":5`, `"session_id":5,"handle_id":6`, `"timeout":-1,"level":1e2`,
+			`"transport":"janus.transport.http","request":{"request":"connections"},"plugin":"p","line":"l","schema":"s","data":{}`, `"admin_secret":"x"`,
+		} {
+			f.Add(verb, fields)
+		}
+	}
+	a, _ := start(f, func(o *Options) { o.Tokens = scriptedTokens{} })
+	f.Fuzz(func(t *testing.T, verb, fields string) {
+		said, err := json.Marshal(verb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frame := fmt.Appendf(nil, `{"transaction":"mine","janus":%s`, said)
+		if fields != "" {
+			frame = append(append(frame, ','), fields...)
+		}
+		frame = append(frame, `,"admin_secret":"`+testSecret+`"}`...) // the last of two counts
+		if !json.Valid(frame) {
+			return
+		}
+		for _, text := range requests(frame) {
+			if string(text) == "{}" {
+				continue // Janus cannot read it
+			}
+			answer := a.run(t.Context(), text)
+			valid(t, answer)
+			if bytes.Contains(answer, []byte(testSecret)) && !strings.Contains(verb+fields, testSecret) {
+				t.Errorf("%q is answered with the secret: %q", text, answer)
+			}
+			var head struct {
+				Transaction string `json:"transaction"`
+				Error       struct {
+					Code int `json:"code"`
+				} `json:"error"`
+			}
+			if err := json.Unmarshal(answer, &head); err != nil || head.Error.Code == 403 {
+				t.Errorf("%q is answered %q: %v", text, answer, err)
+			}
+			if !strings.Contains(fields, "ansaction") && head.Transaction != "mine" {
+				t.Errorf("%q is answered %q", text, answer)
+			}
 		}
 	})
 }
@@ -77,7 +133,8 @@ type readCloser struct{ *bytes.Reader }
 
 func (readCloser) Close() error { return nil }
 
-func valid(t *testing.T, answer []byte) {
+// valid checks the form of an answer, and returns its kind.
+func valid(t *testing.T, answer []byte) (kind string) {
 	t.Helper()
 	var m struct {
 		Janus string `json:"janus"`
@@ -89,4 +146,5 @@ func valid(t *testing.T, answer []byte) {
 	if err := json.Unmarshal(answer, &m); err != nil || m.Janus == "" || (m.Janus == "error") != (m.Error != nil) {
 		t.Fatalf("answered %q: %v", answer, err)
 	}
+	return m.Janus
 }

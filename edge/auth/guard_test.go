@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -219,4 +220,50 @@ func TestNow(t *testing.T) {
 		scan(t, frame(`{"janus":"create"`, fmt.Sprintf(`"token":"%s"`, sign("k", fmt.Sprintf("%d,janus", expiry)))), &m)
 		expect(t, fmt.Sprint(expiry), NewGuard("").WithSigned("k").Admits(&m), want)
 	}
+}
+
+// FuzzGuard holds every guard to what a request says in plain JSON, however it is written: who shows nothing good never
+// passes, who does always.
+func FuzzGuard(f *testing.F) {
+	for _, with := range credentials() {
+		f.Add([]byte(frame(`{"janus":"attach","plugin":"`+echotest+`"`, with)))
+	}
+	for _, s := range []string{`{"apisecret":"x","apisecret":"secret"}`, `{"token":"for one","tok\u0065n":"for all"}`, `{"Token":"for all"}`, `{"token":"for all\u0000"}`, `{}{}`} {
+		f.Add([]byte(s))
+	}
+	good := map[string]func(token string) bool{
+		"":       func(string) bool { return false },
+		"stored": func(token string) bool { return token == "for all" || token == "for one" || token == "for none" },
+		"signed": func(token string) bool { return signer{key: []byte("signing"), now: unixNow}.valid([]byte(token)) },
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		texts, err := janusjson.Decode(data, janusjson.Quirks{})
+		if err != nil {
+			return
+		}
+		for _, text := range texts {
+			var m janusjson.Message
+			if janusjson.Scan(text, &m) != nil {
+				continue
+			}
+			var plain map[string]any
+			if err := json.Unmarshal(text, &plain); err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			secret, _ := plain["apisecret"].(string)
+			token, shown := plain["token"].(string)
+			for _, s := range setups() {
+				kind := map[bool]string{s.stored: "stored", s.signed: "signed"}[true]
+				want := s.name == "open" || s.secret != "" && secret == s.secret || shown && good[kind](token)
+				if got := s.guard().Admits(&m); got != want {
+					t.Errorf("%s: %q passes: %v, want %v", s.name, text, got, want)
+				}
+				plugin, named := plain["plugin"].(string)
+				if !s.guard().MayAttach(&m) && (kind == "" || !shown || !named) || kind == "stored" && shown && named && token == "for one" &&
+					s.guard().MayAttach(&m) != (plugin == videoroom) {
+					t.Errorf("%s: %q may attach: %v", s.name, text, s.guard().MayAttach(&m))
+				}
+			}
+		}
+	})
 }
