@@ -103,27 +103,56 @@ func errNoJanus() *messages.Error {
 	return messages.Errorf(messages.CodeUnknown, "No media server can be asked")
 }
 
-// askOwner asks the owner of a session. Binding a handle may take as long as several media servers do.
+// askOwner asks the owner of a session. Another node may be about to take it over, and binding a handle may take as long as several
+// media servers do.
 func (a *Admin) askOwner(ctx context.Context, session, handle uint64, order messages.AdminOrder) messages.AdminAnswer {
-	limit := patience
-	if order.Act == messages.AdminBind {
-		limit = longPatience
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, longPatience)
 	defer cancel()
-	var answer messages.AdminAnswer
 	data, err := json.Marshal(order)
-	if err == nil {
-		var m *bus.Msg
-		if m, err = a.opts.Bus.Request(ctx, messages.AdminSubject(session, handle), data); err == nil {
-			err = json.Unmarshal(m.Data, &answer)
+	for err == nil {
+		var answer messages.AdminAnswer
+		if answer, err = a.tryOwner(ctx, messages.AdminSubject(session, handle), data, order.Act); err == nil {
+			return answer
+		}
+		if len(a.nodes()) > 0 && pause(ctx, ownerRetry) {
+			err = nil // the session is changing hands, perhaps
 		}
 	}
-	if err != nil {
-		a.log.Warn("Admin API: owner not reached", "session", session, "error", err)
-		return messages.AdminAnswer{Error: messages.Errorf(messages.CodeUnknown, "The session's owner does not answer")}
+	a.log.Warn("Admin API: owner not reached", "session", session, "error", err)
+	return messages.AdminAnswer{Error: messages.Errorf(messages.CodeUnknown, "The session's owner does not answer")}
+}
+
+const (
+	// ownerRetry is the time between two tries to reach the owner of a session.
+	ownerRetry = 100 * time.Millisecond
+	// ownerPatience is how long one try may take: an owner that is alive answers at once.
+	ownerPatience = time.Second
+)
+
+// tryOwner puts an order to an owner once. What an owner carried out and could not answer for is found done by the next one.
+func (a *Admin) tryOwner(ctx context.Context, subject string, order []byte, act messages.AdminAct) (answer messages.AdminAnswer, err error) {
+	if act != messages.AdminBind {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, ownerPatience)
+		defer cancel()
 	}
-	return answer
+	m, err := a.opts.Bus.Request(ctx, subject, order)
+	if err == nil {
+		err = json.Unmarshal(m.Data, &answer)
+	}
+	return answer, err
+}
+
+// pause waits, and reports false where ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // sessions are the ids of all sessions, in order. What nodes that do not answer own is left out, and logged.
