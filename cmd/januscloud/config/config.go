@@ -109,7 +109,7 @@ type Records struct {
 // Media is the Janus that a media role serves.
 type Media struct {
 	Janus            JanusURL `name:"janus" default:"ws://127.0.0.1:8188" placeholder:"WS-URL" help:"WebSocket address of the Janus."`
-	JanusAdmin       AdminURL `name:"janus-admin" placeholder:"URL" help:"Admin API of the Janus, ws://, wss://, http:// or https:// (with path)."`
+	JanusAdmin       AdminURL `name:"janus-admin" placeholder:"URL" help:"Admin API of the Janus, ws://, wss://, http:// or https:// (with path). Without it the Admin API of the cluster cannot ask this Janus."`
 	Exec             string   `name:"exec" placeholder:"COMMAND" help:"Command that runs the Janus: it is started when none answers, and again when it ends. It outlives this process, and the next one adopts it."`
 	MaxHandles       Cap      `name:"max-handles" default:"auto" placeholder:"N|auto" help:"Most handles on the Janus; 0 for no limit, auto for what suits its event_loops."`
 	JanusAPISecret   Secret   `name:"janus-api-secret" placeholder:"SECRET|@FILE" help:"api_secret of the Janus."`
