@@ -73,6 +73,13 @@ func TestEqualConversations(t *testing.T) {
 			},
 		},
 		{
+			name:   "a room in an SDP",
+			one:    []string{`{"janus":"event","jsep":{"sdp":"v=0\r\ns=VideoRoom 1111111111\r\n"}}`},
+			two:    []string{`{"janus":"event","jsep":{"sdp":"v=0\r\ns=VideoRoom 2222222222\r\n"}}`},
+			names:  map[string]string{"1111111111": "$s"},
+			others: map[string]string{"2222222222": "$s"},
+		},
+		{
 			name: "order of plugins, ports, what a plugin draws",
 			one:  []string{`{"janus":"success","data":{"plugins":["b","a"],"port":10000,"unique_id":"x"}}`},
 			two:  []string{`{"janus":"success","data":{"plugins":["a","b"],"port":20000,"unique_id":"y"}}`},

@@ -145,7 +145,7 @@ func (n *normaliser) value(key string, v any) any {
 	case string:
 		switch {
 		case key == "sdp":
-			return equalSDP(v)
+			return longNumber.ReplaceAllStringFunc(equalSDP(v), n.id)
 		case key == "transaction":
 			return v
 		case drawn(key):
@@ -239,8 +239,12 @@ var volatile = [...]struct { //house:table nobody writes it
 	{regexp.MustCompile(`(?m)^a=(ice-ufrag|ice-pwd|fingerprint):.*$`), "a=$1:#"},
 	{regexp.MustCompile(`(?m)^a=candidate:\S+ (\d+) (\S+) \d+ (\S+) \d+ `), "a=candidate:# $1 $2 # $3 # "},
 	{regexp.MustCompile(`(?m) rport \d+`), " rport #"},
+	{regexp.MustCompile(`(?m)^a=msid:(\S+) .*$`), "a=msid:$1 #"},
 	{regexp.MustCompile(`(?m)^a=(ssrc|ssrc-group:\S+)[: ]\d+.*?( cname:| msid:| mslabel:| label:|$).*$`), "a=$1:#$2"},
 }
+
+// sessionName is the line of an SDP in which plugins name a room.
+var sessionName = regexp.MustCompile(`(?m)^s=.*$`)
 
 // equalSDP writes an SDP without what differs with every call.
 func equalSDP(sdp string) string {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +63,11 @@ func (s Setup) String() string {
 		words = append(words, "token-auth")
 	}
 	return strings.Join(words, " ")
+}
+
+// OverHTTP tells whether any of it is.
+func (s *Script) OverHTTP() bool {
+	return slices.ContainsFunc(s.steps, func(st step) bool { return st.verb >= verbRequest })
 }
 
 type verb uint8
