@@ -19,19 +19,45 @@ const (
 	overHTTP
 )
 
-// TestBalancedEcho opens the stock echo test page through a balancer in front of two edges and two Janus, over either transport.
+// TestBalancedEcho opens the stock echo test page through a balancer in front of two edges and two Janus, over either transport,
+// while the stock page of administrators is open, too.
 func TestBalancedEcho(t *testing.T) {
 	c := startBalanced(t, 2, time.Second)
 	b := startBrowser(t)
+	admin := b.another(t)
 	for _, n := range []int{overWebSocket, overHTTP, overWebSocket} {
 		b.open(t, c.front.PagesURL+"echotest.html", n)
 		b.echo(t)
+		if n == overHTTP {
+			admin.administer(t, c.front.PagesURL+"admin.html", b)
+		}
 		b.stop(t)
 		c.waitNoSessions(t)
 	}
 	c.checkRequests(t, 1)
 	c.leave(t, b)
 	c.checkConnections(t)
+}
+
+// administer has the page of administrators show the one session that there is, and the handle of its echo test.
+func (b *browser) administer(t *testing.T, url string, caller *browser) {
+	t.Helper()
+	session, err := caller.number("janus.getSessionId()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	handle, err := caller.number("echotest.getId()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.do(t, "open the page of administrators", chromedp.Navigate(url), chromedp.WaitReady("#secret"),
+		script(fmt.Sprintf(`$("#secret").val(%q); $(".bootbox .btn-primary").click()`, adminSecret)))
+	for _, link := range []string{fmt.Sprintf("#session-%.0f", session), fmt.Sprintf("#handle-%.0f", handle)} {
+		b.do(t, "choose "+link, chromedp.WaitReady(link), script(fmt.Sprintf(`$(%q).click()`, link)))
+	}
+	b.waitTrue(t, "what the Janus of the handle says of it", `handleInfo.plugin === "janus.plugin.echotest" && handleInfo.webrtc.ice !== undefined`)
+	b.waitTrue(t, "the settings", `document.querySelector("#server-settings").textContent.includes("session_timeout")`)
+	b.waitTrue(t, "the only session", `document.querySelector("#sessions-num").textContent === "1"`)
 }
 
 // TestBalancedEdgeDies kills an edge under two echo test pages. Media goes on; the page over HTTP does not notice anything but a
@@ -98,6 +124,7 @@ func TestBalancedPages(t *testing.T) {
 		{"textroomtest.html", nil, textRoom},
 		{"streamingtest.html", streaming, nil},
 		{"recordplaytest.html", recordPlay, nil},
+		{"nosiptest.html", noSIP, nil},
 	} {
 		t.Run(p.file, func(t *testing.T) {
 			url := c.front.PagesURL + p.file
@@ -241,4 +268,10 @@ func recordPlay(t *testing.T, b *browser, name string) {
 	b.do(t, "play", script(entry+`.click()`), script(`$("#play").click()`))
 	b.waitAbove(t, "pictures played", decoded("recordplay"), 10)
 	b.waitAbove(t, "seconds of sound played", heard("recordplay"), 0.5)
+}
+
+// noSIP has a page call itself, with one handle for each side.
+func noSIP(t *testing.T, b *browser, _ string) {
+	b.sees(t, "caller")
+	b.sees(t, "callee")
 }

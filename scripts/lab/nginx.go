@@ -24,7 +24,7 @@ var nginxConf string
 // without addresses is not served.
 type Behind struct {
 	WS, HTTP, AdminWS, AdminHTTP []string
-	// Pages is a folder with the demo pages of Janus, to be served with a settings.js that names the balancer; "" for none.
+	// Pages is a folder with the demo pages of Janus, to be served with settings that name the balancer; "" for none.
 	Pages string
 }
 
@@ -126,7 +126,8 @@ func nginxBinary() (string, error) {
 	return "", errors.New("not installed: scripts/lab/install.sh nginx-light")
 }
 
-// write writes the configuration, and the settings.js of the demo pages: WebSockets first, then HTTP.
+// write writes the configuration, and two files in place of those of the demo pages: settings.js (WebSockets first, then HTTP)
+// and adminconfig.js.
 func (b *Balancer) write(s nginxSettings) error {
 	t, err := template.New("nginx.conf").Parse(nginxConf)
 	if err != nil {
@@ -137,9 +138,11 @@ func (b *Balancer) write(s nginxSettings) error {
 		return err
 	}
 	settings := fmt.Sprintf("var server = [%q, %q];\nvar iceServers = [];\nvar token = \"\", apisecret = \"\";\n", b.WSURL, b.HTTPURL)
+	administration := fmt.Sprintf("var server = %q;\nvar secret = \"\";\n", b.AdminHTTPURL)
 	return errors.Join(
 		os.WriteFile(filepath.Join(s.Folder, "nginx.conf"), []byte(text.String()), 0o600),
 		os.WriteFile(filepath.Join(s.Folder, "settings.js"), []byte(settings), 0o600),
+		os.WriteFile(filepath.Join(s.Folder, "adminconfig.js"), []byte(administration), 0o600),
 	)
 }
 

@@ -102,6 +102,9 @@ func TestNginx(t *testing.T) {
 	if got := get(b.PagesURL + "settings.js"); !strings.HasPrefix(got, `var server = ["`+b.WSURL+`", "`+b.HTTPURL+`"];`) {
 		t.Errorf("settings.js: %q", got)
 	}
+	if got := get(b.PagesURL + "adminconfig.js"); !strings.HasPrefix(got, `var server = "`+b.AdminHTTPURL+`";`) {
+		t.Errorf("adminconfig.js: %q", got)
+	}
 	checkPassages(t, b, one, two)
 }
 
