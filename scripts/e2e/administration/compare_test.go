@@ -472,6 +472,36 @@ func TestFramesLikeJanus(t *testing.T) {
 	}
 }
 
+// What an administrator does to a client's handles, the client hears of as from Janus.
+func TestClientHears(t *testing.T) {
+	withPairs(t, func(p *pair) {
+		for _, handle := range []string{"USED", "IDLE"} {
+			for _, verb := range []string{"hangup_webrtc", "handle_info", "hangup_webrtc", "detach_handle"} {
+				request := m{"janus": verb, "session_id": "SESSION", "handle_id": handle, "plugin_only": true}
+				if want, got := p.both(request); want.(m)["janus"] != got.(m)["janus"] {
+					p.t.Errorf("%v: Janus says %v, the cluster %v", request, want, got)
+				}
+			}
+		}
+		hears := func(k *call) (all []any) {
+			ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+			defer cancel()
+			for _, handle := range []uint64{k.used, k.idle} {
+				_, err := k.Next(ctx, func(r lab.Message) bool { return r.Janus == "detached" && r.Handle == handle })
+				check(p.t, err)
+				for _, r := range k.Events(handle) {
+					all = append(all, bare(normalise(r.Raw, k.words())))
+				}
+			}
+			return all
+		}
+		want, got := hears(p.ofJanus), hears(p.ofCluster)
+		if !reflect.DeepEqual(want, got) {
+			p.t.Errorf("who was hung up and detached hears\n of Janus: %v\n of the cluster: %v", want, got)
+		}
+	})
+}
+
 // Over HTTP, paths and bodies are understood as by Janus.
 func TestHTTPLikeJanus(t *testing.T) {
 	withPairs(t, httpLikeJanus)
