@@ -8,5 +8,8 @@
 // Sessions and handles are made and ended in structural.go. The life of the connection (dialling, greeting, claiming,
 // loss) is janus.go; what is remembered of requests is repeat.go, and who may send any, takeover.go.
 //
+// Beside the actor, and apart from it, work the administrator (admin.go), which puts requests to Janus's admin API, and the
+// steward (steward.go), which puts messages to plugins on handles of its own.
+//
 // The actor owns all state and handles one message at a time, on the goroutine of whoever sends it: nothing in it blocks.
 package mediactl

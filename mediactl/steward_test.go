@@ -12,6 +12,7 @@ import (
 
 	"github.com/januscloud/januscloud/mediactl/janustest"
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus/bustest"
 	"github.com/januscloud/januscloud/scripts/lab"
 )
 
@@ -326,33 +327,32 @@ func TestStewardStop(t *testing.T) {
 	}
 }
 
-// TestStewardAndJanus makes rooms on a real Janus, and asks for what is answered with an event.
+// TestStewardAndJanus makes rooms on a real Janus, and asks for what is answered with an event, over every way the two
+// sides can be connected.
 func TestStewardAndJanus(t *testing.T) {
 	janus := lab.Janus(t, withSecrets)
-	r := newRig(t, 0)
-	r.start(janus.WSURL(), func(o *Options) { o.APISecret = "sesame" })
-	room := func(text string) string {
-		got := r.ask(messages.PluginRequest{Plugin: "janus.plugin.videoroom", Body: json.RawMessage(text)})
-		if got.Error != nil {
-			t.Errorf("%s: %v", text, got.Error)
-		}
-		return string(got.Data)
+	for i, layout := range bustest.Layouts() {
+		t.Run(layout.Name, func(t *testing.T) {
+			r := newRig(t, i)
+			r.start(janus.WSURL(), func(o *Options) { o.APISecret = "sesame" })
+			for _, x := range []struct{ request, want string }{
+				{`{"request":"create","room":4321}`, `{"videoroom":"created","room":4321,"permanent":false}`},
+				{`{"request":"exists","room":4321}`, `{"videoroom":"success","room":4321,"exists":true}`},
+				{`{"request":"create","room":4321}`, `"error_code":427`},
+				{`{"request":"list"}`, `"room":4321`},
+				{`{"request":"destroy","room":4321}`, `{"videoroom":"destroyed","room":4321,"permanent":false}`},
+				{`{"request":"exists","room":4321}`, `{"videoroom":"success","room":4321,"exists":false}`},
+			} {
+				got := r.ask(messages.PluginRequest{Plugin: "janus.plugin.videoroom", Body: json.RawMessage(x.request)})
+				if got.Error != nil || !strings.Contains(string(got.Data), x.want) {
+					t.Errorf("%s: %s, %v, want %s", x.request, got.Data, got.Error, x.want)
+				}
+			}
+			list := r.ask(messages.PluginRequest{Plugin: "janus.plugin.videocall", Body: body("list")})
+			wantData(t, list, `{"videocall":"event","result":{"list":[]}}`)
+			wantFailure(t, r.ask(messages.PluginRequest{Plugin: "janus.plugin.none", Body: body("x")}), 460, "No such plugin")
+			r.stop()
+			wantNothingLeft(t, janus)
+		})
 	}
-	for _, x := range []struct{ request, want string }{
-		{`{"request":"create","room":4321}`, `{"videoroom":"created","room":4321,"permanent":false}`},
-		{`{"request":"exists","room":4321}`, `{"videoroom":"success","room":4321,"exists":true}`},
-		{`{"request":"create","room":4321}`, `"error_code":427`},
-		{`{"request":"list"}`, `"room":4321`},
-		{`{"request":"destroy","room":4321}`, `{"videoroom":"destroyed","room":4321,"permanent":false}`},
-		{`{"request":"exists","room":4321}`, `{"videoroom":"success","room":4321,"exists":false}`},
-	} {
-		if got := room(x.request); !strings.Contains(got, x.want) {
-			t.Errorf("%s: %s, want %s", x.request, got, x.want)
-		}
-	}
-	list := r.ask(messages.PluginRequest{Plugin: "janus.plugin.videocall", Body: body("list")})
-	wantData(t, list, `{"videocall":"event","result":{"list":[]}}`)
-	wantFailure(t, r.ask(messages.PluginRequest{Plugin: "janus.plugin.none", Body: body("x")}), 460, "No such plugin")
-	r.stop()
-	wantNothingLeft(t, janus)
 }
