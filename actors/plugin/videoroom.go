@@ -27,8 +27,9 @@ func VideoRoom() *Table {
 	}
 }
 
-// watchVideoRoom follows a handle: a publisher has joined, a subscriber is attached, until either leaves, is kicked, or
-// the room is destroyed. A subscriber whose PeerConnection is gone may subscribe anew, a publisher stays in the room.
+// watchVideoRoom follows a handle: a publisher has joined, a subscriber is attached, until either leaves by himself. One that
+// is kicked, or whose room is destroyed, stays where he is: his Janus tells him to create a new handle, whatever he asks for.
+// A subscriber whose PeerConnection is gone may subscribe anew, a publisher stays in the room.
 func watchVideoRoom(verb janusjson.Verb, data janusjson.Object) Change {
 	if verb != janusjson.VerbEvent {
 		return Same
@@ -37,8 +38,8 @@ func watchVideoRoom(verb janusjson.Verb, data janusjson.Object) Change {
 	switch {
 	case what.Is("joined"), what.Is("attached"):
 		return Engaged
-	case what.Is("destroyed"):
-		return Free
+	case data.Get("reason").Kind() != janusjson.KindAbsent:
+		return Same
 	case data.Get("leaving").Is("ok"), data.Get("left").Is("ok"):
 		return Free
 	}
