@@ -78,13 +78,14 @@ func (p *process) startEdge(ctx context.Context, name, region string, c edgeSett
 // startAdmin serves the Admin API beside an edge, and tells where: its addresses, separated by commas. Without a secret
 // there is none: whoever reaches it commands the cluster.
 func (p *process) startAdmin(ctx context.Context, e *edge.Edge, c edgeSettings) (addresses string, err error) {
-	if c.AdminSecret.Reveal() == "" || c.AdminHTTP.Off() && c.AdminHTTPS.Off() && c.AdminWS.Off() && c.AdminWSS.Off() {
+	overNATS := c.NATSAPI == "on"
+	if c.AdminSecret.Reveal() == "" || c.AdminHTTP.Off() && c.AdminHTTPS.Off() && c.AdminWS.Off() && c.AdminWSS.Off() && !overNATS {
 		return "", nil
 	}
 	o := admin.Options{
 		HTTP: string(c.AdminHTTP), HTTPS: string(c.AdminHTTPS), WS: string(c.AdminWS), WSS: string(c.AdminWSS), Base: c.AdminBase,
 		CertFile: c.TLSCert, KeyFile: c.TLSKey, Secret: c.AdminSecret.Reveal(), Origin: c.AllowOrigin, EnforceOrigin: c.EnforceCORS,
-		Bus: p.bus, Roster: p.roster, Log: p.log, Registry: p.registry,
+		NATS: overNATS, Bus: p.bus, Roster: p.roster, Log: p.log, Registry: p.registry,
 		SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout, Rules: e.Rules(),
 		Info: e.AppendInfo, Pings: e.Pings, Clients: e.Clients, TokenAuth: c.TokenAuth, Tokens: e.Tokens(),
 	}

@@ -56,6 +56,9 @@ type Options struct {
 	Origin        string
 	EnforceOrigin bool
 
+	// NATS serves those who publish their requests to messages.AdminAPISubject, too.
+	NATS bool
+
 	Bus    *bus.Bus
 	Roster *roster.Roster
 	Log    *slog.Logger
@@ -91,6 +94,7 @@ type Admin struct {
 	cors       rest.CORS
 	refusals   *auth.Refusals
 	transports []transport
+	nats       *bus.Subscription // nil: not served over NATS
 }
 
 // clients is what a transport has to do.
@@ -131,6 +135,9 @@ func Start(ctx context.Context, o Options) (*Admin, error) {
 	}
 	for _, t := range a.transports {
 		a.work.Go(t.serve)
+	}
+	if err := a.listenNATS(); err != nil {
+		return nil, fmt.Errorf("admin: %w", errors.Join(err, a.Stop(ctx)))
 	}
 	a.log.Info("Admin API is served", "addresses", a.Addresses())
 	return a, nil
@@ -217,7 +224,7 @@ func hostOf(a net.Addr, host string) string {
 
 // Stop ends the API: requests under way are answered, until ctx ends.
 func (a *Admin) Stop(ctx context.Context) error {
-	var errs []error
+	errs := []error{a.stopNATS(ctx)}
 	for _, t := range a.transports {
 		errs = append(errs, t.shutdown(ctx))
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package admin is the Admin API of the cluster: that of one Janus (janus_process_incoming_admin_request in src/janus.c),
-// over HTTP and over WebSocket with the subprotocol janus-admin-protocol.
+// over HTTP, over WebSocket with the subprotocol janus-admin-protocol, and over NATS.
 //
 // What a request needs decides who answers it:
 //

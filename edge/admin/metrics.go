@@ -10,7 +10,7 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "januscloud_admin_requests_total", Help: "Requests of the Admin API, by outcome: answered, refused (an error), unauthorized, busy.",
+		Name: "januscloud_admin_requests_total", Help: "Requests of the Admin API, by outcome: answered, refused (an error), unauthorized, busy, without inbox (over NATS).",
 	}, []string{"outcome"})}
 	if r != nil {
 		r.MustRegister(m.requests)

@@ -19,11 +19,13 @@ import (
 func TestNATSAPI(t *testing.T) {
 	const sessionTimeout = 15 * time.Second
 	timeouts := []string{"--session-timeout", sessionTimeout.String()}
-	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 2, janus: 1, sessionFlags: timeouts, edgeFlags: timeouts})
+	administered := append([]string{"--admin-secret", "administrator", "--admin-http", "off", "--admin-ws", "off"}, timeouts...)
+	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 2, janus: 1, sessionFlags: timeouts, edgeFlags: administered})
 	c.warmUp(t)
 	t.Run("call", func(t *testing.T) { callOverNATS(t, c) })
 	t.Run("order", func(t *testing.T) { orderOverNATS(t, c) })
 	t.Run("requests", func(t *testing.T) { requestsOverNATS(t, c) })
+	t.Run("administration", func(t *testing.T) { administrationOverNATS(t, c) })
 	t.Run("claim", func(t *testing.T) { claimOverNATS(t, c) })
 	t.Run("timeout", func(t *testing.T) { timeoutOverNATS(t, c, sessionTimeout) })
 	t.Run("an edge stops", func(t *testing.T) { stopEdgeOverNATS(t, c) })
@@ -234,6 +236,26 @@ func requestsOverNATS(t *testing.T, c *testCluster) {
 		}
 		return ""
 	})
+}
+
+// administrationOverNATS asks the Admin API.
+func administrationOverNATS(t *testing.T, c *testCluster) {
+	b := newBackend(t, c)
+	b.begin()
+	ask := func(more string) string {
+		t.Helper()
+		m, err := b.conn.Request("janus.admin", []byte(`{"janus":"list_sessions","transaction":"l"`+more+`}`), answerTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(m.Data)
+	}
+	if got := ask(`,"admin_secret":"administrator"`); !strings.Contains(got, fmt.Sprint(b.session)) {
+		t.Errorf("sessions: %s", got)
+	}
+	if got := ask(""); !strings.Contains(got, `"code":403`) {
+		t.Errorf("without the secret: %s", got)
+	}
 }
 
 // claimOverNATS moves a session from a WebSocket to an inbox, to another inbox, and back.

@@ -74,7 +74,7 @@ type Edge struct {
 	HTTP        Address       `name:"http" default:":8088" placeholder:"ADDRESS" help:"Address of the HTTP transport (long poll); off for none, port 0 for a free one."`
 	HTTPS       Address       `name:"https" default:"off" placeholder:"ADDRESS" help:"Address of the HTTP transport over TLS (Janus: 8089); needs tls-cert and tls-key."`
 	HTTPBase    string        `name:"http-base" default:"/janus" placeholder:"PATH" help:"Path of the Janus API on the HTTP transport (base_path of Janus)."`
-	NATSAPI     string        `name:"nats-api" default:"on" enum:"on,off" help:"Serve back-ends that publish requests to the NATS subjects janus.api and janus.api.<name of the edge>: ${enum}. The secrets and tokens of the other transports apply. On, because whoever reaches this NATS could speak to the roles themselves."`
+	NATSAPI     string        `name:"nats-api" default:"on" enum:"on,off" help:"Serve back-ends that publish requests to the NATS subjects janus.api and janus.api.<name of the edge>, and with admin-secret administrators on janus.admin: ${enum}. The secrets and tokens of the other transports apply. On, because whoever reaches this NATS could speak to the roles themselves."`
 	TLSCert     string        `name:"tls-cert" type:"path" placeholder:"FILE" help:"Certificate chain for clients and administrators, PEM; read again when it changes."`
 	TLSKey      string        `name:"tls-key" type:"path" placeholder:"FILE" help:"Key of that certificate, PEM."`
 	AllowOrigin string        `name:"allow-origin" default:"*" placeholder:"ORIGIN" help:"Pages that may use this edge and its Admin API (allow_origin of Janus)."`
