@@ -77,6 +77,20 @@ func (s *session) maybeFinish() {
 	}
 }
 
+// maxNext bounds what is kept for the next session of an id.
+const maxNext = 64
+
+// leaveToNext keeps a create with the id of the session that is over, and what comes behind it, until nothing is left of the
+// session: as soon as a client hears of the end, the id is free. It reports false for what is still this session's.
+func (s *session) leaveToNext(in *inbound, create bool) bool {
+	e := s.ending
+	if first, _ := messages.CutRepeat(in.msg.Reply); len(e.next) == 0 && (!create || first == s.identity) || len(e.next) == maxNext {
+		return false
+	}
+	e.next = append(e.next, in.msg)
+	return true
+}
+
 // finish answers who asked for the end, and hands what must be remembered of the session to its partition.
 func (s *session) finish() {
 	if s.ending == nil || s.ending.done {
@@ -89,7 +103,8 @@ func (s *session) finish() {
 		s.settleOwed(s.ending.asked, s.ending.last)
 	}
 	s.payAll()
-	s.node.tell(s.part.self, sessionEnded{id: s.id, tomb: tombstone{identity: s.ending.asked, reply: s.ending.last, at: time.Now()}})
+	tomb := tombstone{created: s.identity, identity: s.ending.asked, reply: s.ending.last, at: time.Now()}
+	s.node.tell(s.part.self, sessionEnded{id: s.id, tomb: tomb, next: s.ending.next})
 }
 
 // disarm stops all timers, so that nothing points at the session any more.

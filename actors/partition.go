@@ -55,7 +55,8 @@ type tombstone struct {
 	identity  string // of the destroy request; "" if it ended of itself
 	reply     []byte
 	at        time.Time
-	inherited bool // it ended with a former owner, who knew the rest
+	created   string // identity of the create request
+	inherited bool   // it ended with a former owner, who knew the rest
 }
 
 type (
@@ -73,6 +74,7 @@ type (
 	sessionEnded struct {
 		id   uint64
 		tomb tombstone
+		next []*bus.Msg // what came for the next session of this id
 	}
 )
 
@@ -228,8 +230,8 @@ func (p *partition) unknown(subject messages.SessionSubject, m *bus.Msg, now tim
 	}
 	first, repeat := messages.CutRepeat(m.Reply)
 	if isCreate(&r, r.Verb()) {
-		if _, err := messages.ParseTransport(first); err != nil {
-			return nil
+		if _, err := messages.ParseTransport(first); err != nil || p.tombs[subject.Session].created == first {
+			return nil // a copy that comes late would make a session that nobody knows of
 		}
 		if !p.node.rules.Accepting() {
 			p.answer(first, subject.Session, refuseCreate(&r))
@@ -288,9 +290,10 @@ func (p *partition) bury(m sessionEnded) {
 	delete(p.sessions, m.id)
 	p.node.system.Root.Poison(pid)
 	p.node.metrics.sessions.Set(float64(p.node.sessions.Add(-1)))
-	if m.tomb.identity != "" {
-		p.tombs[m.id] = m.tomb
-		p.sweep(m.tomb.at)
+	p.tombs[m.id] = m.tomb
+	p.sweep(m.tomb.at)
+	for _, next := range m.next {
+		p.receive(next, time.Now())
 	}
 }
 

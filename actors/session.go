@@ -63,6 +63,7 @@ type ending struct {
 	asked string // identity of the destroy request
 	done  bool
 	timer wheel.Timer
+	next  []*bus.Msg // for the next session of this id
 }
 
 // inbound is a message on the session's subject.
@@ -192,7 +193,11 @@ func (s *session) request(in *inbound) {
 	}
 	verb := r.Verb()
 	s.node.metrics.countRequest(verb)
-	if isCreate(&r.Message, verb) {
+	create := isCreate(&r.Message, verb)
+	if s.ending != nil && s.leaveToNext(in, create) {
+		return
+	}
+	if create {
 		s.create(&r)
 		return
 	}
