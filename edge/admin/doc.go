@@ -10,7 +10,8 @@
 //     answers are merged;
 //   - what is set for good goes to all, and into the settings bucket for those who join later;
 //   - what concerns a session goes to its owner, what concerns a handle from there to the Janus it is bound to, with the
-//     handle's id on that Janus in its place, and back.
+//     handle's id on that Janus in its place, and back. A handle that no Janus knows of yet is answered for here, or gets
+//     its Janus then (needsJanus).
 //
 // Every wait has a deadline, and the number of requests under way a bound. Whoever reaches this API commands the cluster:
 // without a secret it does not listen at all.

@@ -119,7 +119,7 @@ type Media struct {
 // Dev is the cluster in one process.
 type Dev struct {
 	Janus      int        `name:"janus" default:"2" placeholder:"N" help:"How many Janus to run."`
-	JanusURL   []JanusURL `name:"janus-url" sep:"," placeholder:"WS-URL" help:"Use these Janus instead of running any."`
+	JanusURL   []JanusURL `name:"janus-url" sep:"," placeholder:"WS-URL" help:"Use these Janus instead of running any; the Admin API of the cluster does not ask them."`
 	Demo       Address    `name:"demo" default:":8080" placeholder:"ADDRESS" help:"Address of the demo pages; off for none."`
 	NATSListen Address    `name:"nats-listen" default:"127.0.0.1:4222" placeholder:"ADDRESS" help:"Address of the built-in NATS server, for further processes and for looking on with the nats tool."`
 	Data       string     `name:"data" type:"path" placeholder:"FOLDER" help:"Folder for streams, Janus configurations and recordings, kept. Default: a temporary one, removed at the end."`
