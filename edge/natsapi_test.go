@@ -234,3 +234,11 @@ func (e *Edge) expireAll() {
 		}
 	}
 }
+
+// TestInboxOff is an edge that serves no back-ends.
+func TestInboxOff(t *testing.T) {
+	server := startNATS(t)
+	startEdge(t, server, nil)
+	_, err := asker(t, server.ClientURL()).Request(messages.APISubject, keepalive(session, "k"), patience)
+	expect(t, "answer", errors.Is(err, nats.ErrNoResponders), true)
+}
