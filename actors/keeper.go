@@ -331,6 +331,11 @@ func (k *keeper) onRefused(m partitionRefused) {
 		return
 	}
 	k.owned[m.index] = m.epoch.Next(k.node.Name, time.Now())
+	for _, t := range k.takeovers {
+		if t.set.Has(m.index) && t.epochOf(m.index) == epoch {
+			t.raised[m.index] = k.owned[m.index]
+		}
+	}
 	k.node.tell(k.parts[m.index], raise{k.owned[m.index]})
 	k.announce()
 }

@@ -97,6 +97,8 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.bury(m)
 	case roomIdle:
 		p.dropRoom(m.RoomName)
+	case notRestored:
+		p.waitForRecords(m.msg)
 	case edgesGone:
 		p.broadcast(m)
 	case edgeBack:
@@ -368,8 +370,10 @@ func (p *partition) load(m loadedPartition) {
 		return
 	}
 	for _, f := range m.sessions {
-		if _, exists := p.sessions[f.id]; !exists {
-			p.restore(f, m.answered)
+		if pid, exists := p.sessions[f.id]; exists {
+			p.node.tell(pid, lateRecords{f, m.answered})
+		} else {
+			p.restore(f, m.answered, m.complete)
 		}
 	}
 	for _, id := range m.over {
@@ -377,8 +381,20 @@ func (p *partition) load(m loadedPartition) {
 			p.tombs[id] = tombstone{at: time.Now(), inherited: true}
 		}
 	}
+	if m.complete && p.unread {
+		p.broadcast(lateRecords{found: &found{}}) // those of which there are none
+	}
 	p.state, p.unread = serving, !m.complete
 	p.letIn(time.Now())
+}
+
+// waitForRecords holds a message about a handle that only the records can know, until they are read.
+func (p *partition) waitForRecords(m *bus.Msg) {
+	if p.unread {
+		p.hold(m)
+		return
+	}
+	p.receive(m, time.Now())
 }
 
 func (p *partition) yield(to messages.Member) {

@@ -3,22 +3,25 @@
 package actors
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
 	"github.com/januscloud/januscloud/messages/janusjson"
 )
 
 // restore makes the actor of a session that a predecessor owned. Media servers are right about bound handles, edges
 // about the transport, records about the rest. The takeover counts as activity.
-func (p *partition) restore(f *found, answered map[messages.Member]bool) {
+// Without complete, the records could not be read yet.
+func (p *partition) restore(f *found, answered map[messages.Member]bool, complete bool) {
 	now := time.Now()
 	s := newSession(p, f.id, "", now)
 	if f.record != nil {
 		s.identity, s.created = f.record.Identity, time.UnixMilli(f.record.Created)
 	}
-	s.record.revision = f.revision
+	s.record.revision, s.unread = f.revision, !complete
 	s.transport = f.owner
 	if r := f.record; r != nil && (r.Polling || r.Inbox != "") && r.Claimed >= f.ownedAt {
 		s.transport = messages.Transport{Polling: r.Polling, Inbox: r.Inbox}
@@ -33,14 +36,44 @@ func (p *partition) restore(f *found, answered map[messages.Member]bool) {
 			s.handles = append(s.handles, h)
 		}
 	}
-	slices.SortFunc(s.handles, func(a, b *handle) int {
-		if a.id < b.id {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(s.handles, func(a, b *handle) int { return cmp.Compare(a.id, b.id) })
 	p.node.metrics.handles.Add(float64(len(s.handles)))
 	p.node.tell(p.add(s), restored{})
+}
+
+type (
+	// lateRecords tells a session that was restored from what the ends knew what its records say.
+	lateRecords struct {
+		found    *found
+		answered map[messages.Member]bool
+	}
+	// notRestored gives a message back that is about a handle which the records may know.
+	notRestored struct{ msg *bus.Msg }
+)
+
+// onLateRecords adds the handles that no media server knows.
+func (s *session) onLateRecords(m lateRecords) {
+	if !s.unread || s.ending != nil {
+		return
+	}
+	s.unread = false
+	if r := m.found.record; r != nil {
+		s.identity, s.created, s.timeout = r.Identity, time.UnixMilli(r.Created), r.Timeout
+		if s.transport.IsZero() && r.Polling {
+			s.transport, s.gone = messages.Transport{Polling: true}, false
+		}
+	}
+	for id, f := range m.found.handles {
+		at, exists := s.find(id)
+		if exists {
+			continue
+		}
+		if h := restoreHandle(s, id, f, m.answered); h != nil {
+			s.handles = slices.Insert(s.handles, at, h)
+			s.node.metrics.handles.Inc()
+			s.keep(&h.record, h.stored(s.epoch()), nil)
+		}
+	}
 }
 
 // restored tells a session that it was taken over: it writes its records anew, so that its former owner, should it

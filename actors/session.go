@@ -42,6 +42,7 @@ type session struct {
 	seq       uint64             // of the last delivery
 	handles   []*handle          // by id
 	servers   []messages.Member  // that have a part of the session
+	unread    bool               // restored before the records could be read: there may be handles that are not known
 	timeout   *int32             // seconds, set by an administrator; nil: that of the cluster
 	kept      [][]byte           // events that wait for a poll, or for a transport
 	keptBytes int
@@ -104,6 +105,8 @@ func (s *session) Receive(ctx actor.Context) {
 		s.onBindDue(m)
 	case errandDone:
 		s.onErrandDone(m)
+	case outcomeDue:
+		s.onOutcomeDue(m)
 	case sessionDue:
 		s.onDue(time.Now())
 	case storeLate:
@@ -132,6 +135,8 @@ func (s *session) Receive(ctx actor.Context) {
 		s.reviewTimeout()
 	case restored:
 		s.onRestored()
+	case lateRecords:
+		s.onLateRecords(m)
 	case abandoned:
 		s.disarm()
 		s.node.metrics.handles.Sub(float64(len(s.handles)))
@@ -209,7 +214,11 @@ func (s *session) request(in *inbound) {
 	}
 	s.active = in.now
 	if id, ok := r.Uint(janusjson.KeyHandleID); ok && id > 0 {
-		if r.handle = s.handle(id); r.handle == nil {
+		if r.handle = s.handle(id); r.handle == nil && s.unread {
+			s.node.tell(s.part.self, notRestored{in.msg})
+			return
+		}
+		if r.handle == nil {
 			s.refuse(&r, messages.ErrHandleNotFound(id, s.id))
 			return
 		}

@@ -29,6 +29,7 @@ type takeover struct {
 	id       string
 	set      messages.PartitionSet
 	epoch    messages.Epoch
+	raised   map[int]messages.Epoch // of partitions whose epoch was raised since
 	started  time.Time
 	waiting  map[messages.Member]bool // ends that did not answer yet
 	answered map[messages.Member]bool // media servers that did
@@ -86,7 +87,8 @@ func (k *keeper) begin(set messages.PartitionSet, epoch messages.Epoch, v *roste
 	ctx, cancel := context.WithTimeout(context.Background(), readTime)
 	t := &takeover{
 		id: strconv.FormatUint(epoch.Number, 36) + "-" + strconv.Itoa(len(k.takeovers)), set: set, epoch: epoch, started: time.Now(),
-		waiting: map[messages.Member]bool{}, answered: map[messages.Member]bool{}, found: map[uint64]*found{}, cancel: cancel,
+		waiting: map[messages.Member]bool{}, answered: map[messages.Member]bool{}, found: map[uint64]*found{},
+		raised: map[int]messages.Epoch{}, cancel: cancel,
 	}
 	k.takeovers[t.id] = t
 	ask, err := json.Marshal(messages.Ask{Node: k.node.member, Epoch: epoch, Partitions: set})
@@ -161,6 +163,14 @@ func (k *keeper) onAnswer(id string, data []byte) {
 		t.answered[h.From] = h.Role == messages.RoleMedia
 		k.maybeServe(t)
 	}
+}
+
+// epochOf is the epoch of one of its partitions now.
+func (t *takeover) epochOf(partition int) messages.Epoch {
+	if e, ok := t.raised[partition]; ok {
+		return e
+	}
+	return t.epoch
 }
 
 func (t *takeover) at(session uint64) *found {
@@ -285,9 +295,10 @@ func (k *keeper) hand(t *takeover, complete bool) {
 		}
 	}
 	for p := range t.set.All() {
-		if k.owned[p] != t.epoch {
-			continue // lost, or raised, in the meantime
+		epoch := t.epochOf(p)
+		if k.owned[p] != epoch {
+			continue // lost in the meantime
 		}
-		k.node.tell(k.parts[p], loadedPartition{epoch: t.epoch, sessions: byPartition[p], over: over[p], answered: t.answered, complete: complete})
+		k.node.tell(k.parts[p], loadedPartition{epoch: epoch, sessions: byPartition[p], over: over[p], answered: t.answered, complete: complete})
 	}
 }

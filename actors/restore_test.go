@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+)
+
+// A node takes a partition over and serves before it could read the records. A session that an edge knows is served; what is
+// asked of a handle that nobody but the records knows waits for them.
+func TestLateRecords(t *testing.T) {
+	c := newCluster(t)
+	n := c.node("node-1", nil)
+	k := c.client()
+	id := messages.NewSessionID(5)
+	epoch := messages.Epoch{Number: 1, Node: "node-1"}
+	p := newPartition(n, messages.PartitionOf(id))
+	p.state, p.epoch = loading, epoch
+	pid := n.spawn(p)
+	t.Cleanup(func() { n.tell(pid, deposed{}) })
+
+	owner := messages.Transport{Edge: k.member, Connection: 1}
+	n.tell(pid, loadedPartition{epoch: epoch, sessions: []*found{{id: id, owner: owner, ownedAt: 1}}})
+	ask := func(number uint64, body string) string {
+		identity := messages.Identity{Edge: k.member, Connection: 1, Session: id, N: number}.String()
+		n.tell(pid, &bus.Msg{Subject: messages.RequestSubject(id), Reply: identity, Data: []byte(body)})
+		return identity
+	}
+	const handle = 77
+	detach := ask(1, fmt.Sprintf(`{"janus":"detach","transaction":"d","session_id":%d,"handle_id":%d}`, id, handle))
+	keepalive := ask(2, fmt.Sprintf(`{"janus":"keepalive","transaction":"k","session_id":%d}`, id))
+	answered := func(identity string) map[string]any {
+		var got delivered
+		waitFor(t, func() string {
+			var ok bool
+			if got, ok = k.take(func(d delivered) bool { return d.subject == identity }); ok {
+				return ""
+			}
+			return "no answer to " + identity
+		})
+		return got.body
+	}
+	if got := answered(keepalive); got["janus"] != "ack" {
+		t.Errorf("keepalive: %v", got)
+	}
+	if d, early := k.take(func(d delivered) bool { return d.subject == detach }); early {
+		t.Fatalf("answered without its handle: %s", d.raw)
+	}
+	record := &messages.HandleRecord{Plugin: echotest, Created: time.Now().UnixMilli(), Request: fmt.Appendf(nil, `{"janus":"attach","transaction":"bind","plugin":%q}`, echotest)}
+	n.tell(pid, loadedPartition{epoch: epoch, complete: true, sessions: []*found{{
+		id: id, owner: owner, ownedAt: 1, handles: map[uint64]*foundHandle{handle: {record: record}},
+	}}})
+	if got := answered(detach); got["janus"] != "success" {
+		t.Errorf("detach: %v", got)
+	}
+	again := ask(3, fmt.Sprintf(`{"janus":"detach","transaction":"d","session_id":%d,"handle_id":%d}`, id, handle))
+	if got := answered(again); code(got) != int(messages.CodeHandleNotFound) {
+		t.Errorf("detach again: %v", got)
+	}
+}
