@@ -396,6 +396,27 @@ func TestStewardRefusedSession(t *testing.T) {
 	})
 }
 
+// TestStewardNoPlugin forgets a plugin that Janus has not: whoever asks must not fill the memory with names.
+func TestStewardNoPlugin(t *testing.T) {
+	keepHouse(t, func(t *testing.T, h *household) {
+		h.manner = func(w *wire, r map[string]any) bool {
+			if r["janus"] == "attach" {
+				w.say(`{"janus":"error","transaction":"%s","error":{"code":460,"reason":"No such plugin"}}`, r["transaction"])
+			}
+			return r["janus"] == "attach"
+		}
+		h.start()
+		h.request("x", "")
+		h.request("y", "")
+		h.live(0)
+		h.want("x", "No such plugin")
+		h.want("y", "No such plugin")
+		if n := len(h.line.handles); n != 0 || h.lines[0].closed {
+			t.Errorf("%d handles, closed %v", n, h.lines[0].closed)
+		}
+	})
+}
+
 // TestStewardTooLarge answers what NATS does not take with an error, again and again.
 func TestStewardTooLarge(t *testing.T) {
 	keepHouse(t, func(t *testing.T, h *household) {
