@@ -113,8 +113,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// gatherTime is how long all Janus are waited for when all are asked.
-const gatherTime = 1500 * time.Millisecond
+// gatherTime is how long all Janus are waited for when all are asked. One that hangs is known to after a few seconds, and not
+// asked any more; one that is busy may have what the others have not.
+const gatherTime = 5 * time.Second
 
 // fromServer is what one media server answered.
 type fromServer struct {

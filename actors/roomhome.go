@@ -12,14 +12,14 @@ import (
 
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/janusjson"
-	"github.com/januscloud/januscloud/messages/roster"
 )
 
 const (
 	// searchPause is the time between two searches for a room, when somebody who may have it does not answer.
 	searchPause = 300 * time.Millisecond
-	// searchTime is how long a Janus that does not answer is given the benefit of the doubt: it may have the room.
-	searchTime = 3 * time.Second
+	// searchTime is how long it is tried to hear from all who may have the room. Without them it is found nowhere, and is not
+	// made anew either: then there could be two.
+	searchTime = 6 * time.Second
 	// mediaGrace is how long a media role may be silent before its Janus counts as lost: it may only be restarted.
 	mediaGrace = 10 * time.Second
 )
@@ -41,7 +41,8 @@ type remade struct {
 
 // locate asks all Janus for the room, and the store for its record.
 func (r *room) locate() {
-	servers, n, name := r.node.serving(r.name.Plugin), r.node, r.name
+	servers, n, name, stored := r.node.serving(r.name.Plugin), r.node, r.name, r.names == nil
+	r.asked = len(r.jobs)
 	probe := r.request("", r.router.Probe(name.Key))
 	r.node.errand(r.self, func(ctx context.Context) any {
 		var l located
@@ -52,13 +53,19 @@ func (r *room) locate() {
 				l.homes = append(l.homes, a.server)
 			}
 		}
-		l.record, l.err = n.store.readRoom(ctx, name)
+		if stored {
+			l.record, l.err = n.store.readRoom(ctx, name)
+		}
 		return l
 	})
 }
 
 // onLocated goes on with what was found: the room is there, or must be made again, or is nowhere.
 func (r *room) onLocated(l located) {
+	if r.names != nil {
+		r.onName(l, time.Now())
+		return
+	}
 	if l.err == nil {
 		r.record.adopt(l.record)
 	}
@@ -66,8 +73,8 @@ func (r *room) onLocated(l located) {
 	switch {
 	case len(l.homes) > 0 && slices.Contains(l.homes, wanted):
 		r.found(wanted, r.record.Reason)
-	case r.mayBeThere(wanted, l) && time.Since(r.trying) < searchTime:
-		r.node.Wheel.Arm(&r.rest, searchPause, func() { r.node.tell(r.self, roomAgain{}) })
+	case r.mayBeThere(wanted, l):
+		r.searchOn()
 	case len(l.homes) == 1:
 		r.found(l.homes[0], "found there")
 	case len(l.homes) > 1:
@@ -88,20 +95,33 @@ func (r *room) onLocated(l located) {
 	}
 }
 
-// mayBeThere reports whether somebody who may have the room could not be asked.
-func (r *room) mayBeThere(wanted messages.Member, l located) bool {
-	if wanted.IsZero() {
-		return len(l.missing) > 0 && len(l.homes) == 0
+// searchOn looks for the room again, or gives up on those who wait for it.
+func (r *room) searchOn() {
+	if time.Since(r.trying) < searchTime {
+		r.node.Wheel.Arm(&r.rest, searchPause, func() { r.node.tell(r.self, roomAgain{}) })
+		return
 	}
-	if slices.Contains(l.missing, wanted) {
-		return true
+	r.node.Log.Warn("room not found: a media server that may have it does not answer", "plugin", r.name.Plugin, "room", r.name.Key)
+	r.busy = false
+	for len(r.jobs) > 0 {
+		r.answer(r.next(), messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "The room's media server does not answer")})
 	}
-	p, known := r.node.Roster.View().Find(messages.RoleMedia, wanted.Name)
-	return known && resting(p)
+	r.pump()
 }
 
-// resting tells a media role that is not heard for the moment, and whose Janus may be well.
-func resting(p roster.Peer) bool { return p.Silent && time.Since(p.Heard) < mediaGrace }
+// mayBeThere reports whether somebody who may have the room could not be asked.
+func (r *room) mayBeThere(wanted messages.Member, l located) bool {
+	if wanted.IsZero() || len(l.homes) == 0 {
+		return len(l.missing) > 0 && len(l.homes) == 0 || r.resting(wanted)
+	}
+	return slices.Contains(l.missing, wanted) || r.resting(wanted)
+}
+
+// resting reports whether the media role of a server is not heard for the moment, while its Janus may be well.
+func (r *room) resting(server messages.Member) bool {
+	p, known := r.node.Roster.View().Find(messages.RoleMedia, server.Name)
+	return known && p.Silent && p.Beat.State != messages.StateLeaving && time.Since(p.Heard) < mediaGrace
+}
 
 func (r *room) found(home messages.Member, reason string) {
 	r.busy = false
