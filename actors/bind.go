@@ -116,6 +116,7 @@ func (s *session) onRecorded(h *handle) {
 	h.reason = ""
 	queue := h.queue
 	h.queue, h.queued = nil, 0
+	s.renew(h)
 	for _, q := range queue {
 		s.release1(h, q)
 	}
@@ -152,7 +153,7 @@ func (s *session) retryBind(h *handle, failure *messages.Error) {
 
 // failBind leaves the handle unbound and answers what waited for it.
 func (s *session) failBind(h *handle, failure *messages.Error) {
-	h.state, h.server, h.janus, h.tried = unbound, messages.Member{}, 0, nil
+	h.state, h.server, h.janus, h.tried, h.sought = unbound, messages.Member{}, 0, nil, ""
 	s.log().Warn("handle not bound", "handle", h.id, "plugin", h.plugin, "error", failure)
 	s.dropQueue(h, failure)
 }
@@ -201,4 +202,8 @@ func (s *session) unbind(h *handle, why string) {
 	s.keep(&h.record, h.stored(s.epoch()), nil)
 	s.node.emit(event)
 	s.log().Info("handle unbound", "handle", h.id, "reason", why)
+	if h.name != "" {
+		s.bind(h) // who has a name is to be found by it, though he may say nothing for long
+	}
+	s.outcome(h)
 }

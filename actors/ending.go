@@ -118,6 +118,7 @@ func (s *session) disarm() {
 	}
 	for _, h := range s.handles {
 		s.node.Wheel.Disarm(&h.timer)
+		s.node.Wheel.Disarm(&h.due)
 	}
 	for _, p := range s.polls {
 		s.node.Wheel.Disarm(&p.timer) // it ends by its edge's own time, as those of Janus do

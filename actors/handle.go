@@ -88,7 +88,8 @@ func (s *session) attach(r *request) {
 		s.refuse(r, messages.Errorf(messages.CodeUnknown, "Too many handles in session %d", s.id))
 		return
 	}
-	h.request, h.router = attachRequest(r), s.node.Routers[h.plugin]
+	h.request = attachRequest(r)
+	h.adopt(s.node.Routers)
 	h.record.key = handleKey(s.id, h.id)
 	s.handles = slices.Insert(s.handles, at, h)
 	s.node.metrics.handles.Inc()
@@ -134,7 +135,7 @@ func attachRequest(r *request) []byte {
 func (h *handle) stored(epoch messages.Epoch) messages.HandleRecord {
 	return messages.HandleRecord{
 		Epoch: epoch, Identity: h.identity, Plugin: h.plugin, Request: h.request,
-		Server: h.server, Janus: h.janus, Created: h.created.UnixMilli(),
+		Server: h.server, Janus: h.janus, Created: h.created.UnixMilli(), Name: h.name, Engaged: h.names != nil && h.engaged,
 	}
 }
 
@@ -147,8 +148,11 @@ func (s *session) about(h *handle, what string) messages.Event {
 // answers for a handle that has no PeerConnection yet, or has it wait until the handle is bound.
 func (s *session) toHandle(r *request, verb janusjson.Verb) {
 	h := r.handle
-	if verb == janusjson.VerbMessage && s.route(h, r) {
+	switch {
+	case verb == janusjson.VerbMessage && s.route(h, r), verb != janusjson.VerbMessage && s.follow(h, r):
 		return
+	case verb == janusjson.VerbTrickle:
+		h.keepEarly(r)
 	}
 	switch {
 	case h.state == bound:
@@ -257,6 +261,9 @@ func (s *session) reply(in *inbound) {
 		return
 	}
 	s.settleOwed(in.msg.Reply, in.msg.Data)
+	if h != nil {
+		s.settles(h, in.msg.Data)
+	}
 	if h != nil && h.detach != "" && h.detach == in.msg.Reply {
 		h.detach = ""
 		var m janusjson.Message
@@ -305,6 +312,8 @@ func (s *session) remove(h *handle) {
 	}
 	s.handles = slices.Delete(s.handles, at, at+1)
 	s.node.Wheel.Disarm(&h.timer)
+	s.node.Wheel.Disarm(&h.due)
+	s.unclaim(h)
 	s.dropQueue(h, messages.ErrHandleNotFound(h.id, s.id))
 	s.forget(&h.record, nil)
 	s.node.metrics.handles.Dec()

@@ -84,6 +84,9 @@ func (s *session) onRestored() {
 	s.keep(&s.record, s.stored(), nil)
 	for _, h := range s.handles {
 		s.keep(&h.record, h.stored(s.epoch()), nil)
+		if h.name != "" && h.state == unbound {
+			s.bind(h)
+		}
 	}
 }
 
@@ -95,7 +98,7 @@ func restoreHandle(s *session, id uint64, f *foundHandle, answered map[messages.
 		h.identity, h.plugin, h.request = r.Identity, r.Plugin, r.Request
 		h.created = time.UnixMilli(r.Created)
 		h.server, h.janus = r.Server, r.Janus
-		h.opaqueID = opaqueIDOf(r.Request)
+		h.opaqueID, h.name = opaqueIDOf(r.Request), r.Name
 	case !f.server.IsZero():
 		// Its record was never written. What it needs to be bound again is known but for its opaque id.
 		h.plugin, h.created = f.held.Plugin, time.Now()
@@ -109,9 +112,12 @@ func restoreHandle(s *session, id uint64, f *foundHandle, answered map[messages.
 	} else if answered[h.server] {
 		h.server, h.janus = messages.Member{}, 0 // its media server says that it has no such handle
 	}
-	h.router = s.node.Routers[h.plugin]
+	h.adopt(s.node.Routers)
 	if !h.server.IsZero() {
 		h.state, h.engaged = bound, true // whatever it is in, it stays where it is
+		if h.names != nil && f.record != nil {
+			h.engaged = f.record.Engaged
+		}
 		s.touch(h.server)
 	}
 	return h

@@ -274,6 +274,7 @@ type server struct {
 	refuse messages.Epoch
 	seq    int
 	janus  scriptedRooms
+	calls  scriptedCalls
 	beater *roster.Beater
 }
 
@@ -285,7 +286,7 @@ func (c *cluster) server(name string) *server {
 	}
 	s.beater = roster.NewBeater(s.p.bus, func() messages.Beat {
 		return messages.Beat{Role: messages.RoleMedia, Member: s.member, State: messages.StateReady, Media: &messages.MediaBeat{
-			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1", videoroom: "1"}, Handles: s.handles(), MaxHandles: 1000,
+			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1", videoroom: "1", videocall: "1"}, Handles: s.handles(), MaxHandles: 1000,
 		}}
 	})
 	c.t.Cleanup(s.beater.Stop)
@@ -348,6 +349,7 @@ func (s *server) serve(at messages.MediaSubject, r *janusjson.Message, identity 
 		body = reply.AppendID(nil, at.Handle/2+1)
 	case janusjson.VerbDetach:
 		delete(s.holds[at.Session], at.Handle)
+		s.calls.leave(at)
 	case janusjson.VerbDestroy:
 		delete(s.holds, at.Session)
 	case janusjson.VerbMessage:
@@ -357,10 +359,15 @@ func (s *server) serve(at messages.MediaSubject, r *janusjson.Message, identity 
 	}
 	s.seq++
 	from := fmt.Sprintf("%v.%d", s.member, s.seq)
+	data := "{}"
+	if r.Verb() == janusjson.VerbMessage || r.Verb() == janusjson.VerbTrickle {
+		data = s.calls.run(at, r)
+	}
 	s.mu.Unlock()
 	_ = s.p.bus.Publish(messages.HandleSubject(at.Session, messages.SessionReply, at.Handle), identity, body)
 	if r.Verb() == janusjson.VerbMessage {
-		event := messages.AppendNotice(nil, "event", at.Session, at.Handle, "")
+		event := fmt.Appendf(nil, `{"janus":"event","session_id":%d,"transaction":%s,"sender":%d,"plugindata":{"plugin":"p","data":%s}}`,
+			at.Session, r.Bytes(janusjson.KeyTransaction), at.Handle, data)
 		_ = s.p.bus.Publish(messages.HandleSubject(at.Session, messages.SessionEvent, at.Handle), from, event)
 	}
 }

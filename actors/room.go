@@ -35,6 +35,9 @@ type room struct {
 	self   *actor.PID
 	name   messages.RoomName
 	router plugin.Router
+	names  plugin.Names // the same, where keys are names that handles have; nil: they are not
+	grant  grant        // of the name
+	asked  int          // jobs that were there when the search began
 
 	home   messages.Member // zero: not known
 	reason string          // why it is the home
@@ -80,7 +83,9 @@ type (
 )
 
 func newRoom(p *partition, name messages.RoomName, router plugin.Router) *room {
-	return &room{node: p.node, part: p, name: name, router: router}
+	r := &room{node: p.node, part: p, name: name, router: router}
+	r.names, _ = router.(plugin.Names)
+	return r
 }
 
 // Receive handles one message; see the types for who sends them.
@@ -117,7 +122,12 @@ func (r *room) Receive(ctx actor.Context) {
 // ask takes a question.
 func (r *room) ask(m *bus.Msg, now time.Time) {
 	job := &roomJob{to: []string{m.Reply}, since: now}
-	if m.Reply == "" || json.Unmarshal(m.Data, &job.ask) != nil {
+	err := json.Unmarshal(m.Data, &job.ask)
+	if err == nil && job.ask.Claim == messages.ClaimDone {
+		r.given(job.ask.Member)
+		return
+	}
+	if m.Reply == "" || err != nil {
 		r.node.metrics.dropped.WithLabelValues("malformed").Inc()
 		return
 	}
@@ -171,11 +181,15 @@ func (r *room) pump() {
 		r.serve(r.next())
 	}
 	if len(r.jobs)+len(r.running) == 0 && !r.busy {
-		if r.home.IsZero() {
+		rest := roomRest
+		switch {
+		case r.names != nil:
+			rest = grantTime
+		case r.home.IsZero():
 			r.retire()
 			return
 		}
-		r.node.Wheel.Arm(&r.rest, roomRest, func() { r.node.tell(r.self, roomDue{}) })
+		r.node.Wheel.Arm(&r.rest, rest, func() { r.node.tell(r.self, roomDue{}) })
 	}
 }
 
@@ -344,7 +358,7 @@ func (r *room) answer(job *roomJob, a messages.RoomAnswer) {
 	if err != nil {
 		data = []byte(`{"error":{"code":490,"reason":"Answer not understood"}}`)
 	}
-	if job.ask.Request != "" && job.ask.ID != "" && !a.Retry {
+	if (job.ask.Request != "" || job.ask.Claim != "") && job.ask.ID != "" && !a.Retry {
 		if len(r.answers) == maxRoomAnswers {
 			r.answers = slices.Delete(r.answers, 0, 1)
 		}

@@ -39,6 +39,9 @@ func (s *server) steward(m *bus.Msg) {
 		return
 	}
 	data := s.janus.run(strings.ToLower(body.Request), string(body.Room))
+	if q.Plugin == videocall {
+		data = s.calls.list()
+	}
 	reply, _ := json.Marshal(messages.PluginReply{Data: json.RawMessage(data)})
 	_ = s.p.bus.Publish(m.Reply, "", reply)
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/januscloud/januscloud/actors/plugin"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/janusjson"
+	"github.com/januscloud/januscloud/messages/wheel"
 )
 
 // maxRoomKey bounds the id of a room, in bytes as JSON: it is part of a subject. A longer one means nothing to others.
@@ -22,7 +24,20 @@ type routing struct {
 	pinned  bool          // the bind under way is to one server and no other
 	moved   bool          // it was on another server before, whose events are not the client's any more
 	errand  string        // identity of the message that is being looked after; empty: none
-	behind  []queued      // messages that wait for that one, in order
+	last    string        // identity of the last that was answered with an event
+	sought  string        // transaction of a message that may engage the handle, until its event has come; empty: none
+	due     wheel.Timer   // of that event
+	behind  []queued      // what waits for the one or the other, in order
+	naming
+}
+
+// outcomeWait is how long the event that says what became of a message is waited for before the next that may move the handle.
+const outcomeWait = 5 * time.Second
+
+// outcomeDue tells a session that an event has not come.
+type outcomeDue struct {
+	handle uint64
+	sought string
 }
 
 // errandDone is the outcome of looking after a message.
@@ -32,6 +47,7 @@ type errandDone struct {
 	route    plugin.Route
 	raw      []byte              // the message
 	answer   messages.RoomAnswer // of the room's owner, or of all
+	moves    bool                // the owner of the handle's own name knows that it moves
 }
 
 // route looks after a message that need not go where the handle is bound. It reports false when the message simply follows
@@ -44,6 +60,9 @@ func (s *session) route(h *handle, r *request) bool {
 	switch {
 	case h.errand == first:
 		return true // a repeat of what is being looked after
+	case h.last == first:
+		s.answer(r, "ack") // a repeat of what was answered with an event
+		return true
 	case h.errand != "", len(h.behind) > 0, h.state != unbound && h.state != bound:
 		s.waitBehind(h, r, first)
 		return true
@@ -53,17 +72,40 @@ func (s *session) route(h *handle, r *request) bool {
 		return false
 	}
 	route := h.router.Route(body)
-	if len(route.Key) > maxRoomKey || h.engaged && route.Verb == plugin.Bind {
-		return false
-	}
 	switch {
-	case route.Verb == plugin.Any, route.Verb != plugin.Bind && r.Has(janusjson.KeyJsep):
+	case !h.leads(route, r):
 		return false
-	case route.Verb == plugin.Bind && route.Key == "":
-		return false
+	case h.sought != "" && route.Verb != plugin.Manage && route.Verb != plugin.Gather:
+		s.waitBehind(h, r, first) // what came of the one before decides where the handle may be
+		return true
 	}
 	h.errand = first
 	s.lookAfter(h, route, errandDone{handle: h.id, identity: r.identity, route: route, raw: r.raw}, body.Bytes())
+	return true
+}
+
+// leads reports whether a message with this route may belong elsewhere than where the handle is.
+func (h *handle) leads(route plugin.Route, r *request) bool {
+	switch {
+	case route.Verb == plugin.Any, len(route.Key) > maxRoomKey, h.named(route):
+		return false
+	case route.Verb == plugin.Bind:
+		return route.Key != "" && !h.engaged
+	case route.Verb == plugin.Claim:
+		return true
+	}
+	return !r.Has(janusjson.KeyJsep)
+}
+
+// follow has what is no message wait behind one that is being looked after: candidates belong where that one goes. It reports
+// false when nothing is.
+func (s *session) follow(h *handle, r *request) bool {
+	if h.router == nil || h.errand == "" && len(h.behind) == 0 {
+		return false
+	}
+	first, _ := messages.CutRepeat(r.identity)
+	s.owe(r)
+	s.waitBehind(h, r, first)
 	return true
 }
 
@@ -93,14 +135,23 @@ func (s *session) lookAfter(h *handle, route plugin.Route, done errandDone, body
 	identity, _ := messages.CutRepeat(done.identity)
 	name := messages.RoomName{Plugin: pkg, Key: route.Key}
 	ask := messages.RoomAsk{ID: identity, Request: route.Request, Body: body}
-	if route.Verb == plugin.Bind {
+	switch route.Verb {
+	case plugin.Bind:
 		ask = messages.RoomAsk{ID: identity}
+	case plugin.Claim:
+		ask = messages.RoomAsk{ID: identity, Claim: messages.ClaimNew, Member: s.member(h)}
 	}
 	if name.Key == "" { // the owner of no room in particular
 		name.Key = string(janusjson.AppendQuoted(nil, "?"+identity))
 	}
+	own, at := messages.RoomName{Plugin: pkg, Key: h.name}, h.server
+	move := messages.RoomAsk{ID: identity + ".move", Claim: messages.ClaimMove, Member: s.member(h)}
 	n.errand(s.self, func(ctx context.Context) any {
 		done.answer = n.askRoom(ctx, name, ask)
+		if home := done.answer.Server; own.Key != "" && route.Verb == plugin.Bind && !home.IsZero() && home != at {
+			n.askRoom(ctx, own, move) // nobody else is to get the name of a handle that changes places
+			done.moves = true
+		}
 		return done
 	})
 }
@@ -145,15 +196,22 @@ func (s *session) onErrandDone(d errandDone) {
 	if janusjson.Scan(d.raw, &r.Message) != nil {
 		return
 	}
+	if h != nil && d.moves {
+		h.claimed = h.name
+	}
 	switch {
 	case d.answer.Error != nil:
 		s.refuse(&r, d.answer.Error)
-	case d.route.Verb != plugin.Bind:
-		s.settleOwed(d.identity, s.pluginReply(&r, d.handle, d.answer.Data))
-	case h == nil:
+	case h == nil && (d.route.Async || d.route.Verb == plugin.Bind || d.route.Verb == plugin.Claim):
 		s.refuse(&r, messages.ErrHandleNotFound(d.handle, s.id))
-	default:
+	case d.route.Verb == plugin.Bind:
 		s.bring(h, &r, d.answer.Server)
+	case d.route.Verb == plugin.Claim:
+		s.granted(h, &r, d)
+	case d.route.Async:
+		s.say(&r, h, d.answer.Data)
+	default:
+		s.settleOwed(d.identity, s.pluginReply(&r, d.handle, d.answer.Data))
 	}
 	if h != nil {
 		s.goOn(h)
@@ -176,11 +234,34 @@ func (s *session) pluginReply(r *request, handle uint64, data []byte) []byte {
 	return append(append(out, data...), `}}`...)
 }
 
+// say answers an asynchronous message as Janus does: an acknowledgement, and an event (janus_plugin_push_event in src/janus.c).
+func (s *session) say(r *request, h *handle, data []byte) {
+	h.last, _ = messages.CutRepeat(r.identity)
+	s.answer(r, "ack")
+	s.notify(s.pluginEvent(h, r.Bytes(janusjson.KeyTransaction), data, nil))
+}
+
+// pluginEvent is an event of a plugin. Without a transaction it answers nothing; jsep may be nil.
+func (s *session) pluginEvent(h *handle, transaction, data, jsep []byte) []byte {
+	out := messages.Reply{Session: s.id, Transaction: transaction}.Append(nil, "event")
+	out = append(out[:len(out)-1], `,"sender":`...)
+	out = janusjson.AppendUint(out, h.id)
+	out = append(out, `,"plugindata":{"plugin":`...)
+	out = janusjson.AppendQuoted(out, h.plugin)
+	out = append(append(out, `,"data":`...), data...)
+	out = append(out, '}')
+	if jsep != nil {
+		out = append(append(out, `,"jsep":`...), jsep...)
+	}
+	return append(out, '}')
+}
+
 // bring passes a message on to the server where its room is, and moves the handle there. A room that is nowhere is for any
 // Janus to tell the client of.
 func (s *session) bring(h *handle, r *request, home messages.Member) {
+	s.seek(h, r)
 	switch {
-	case h.state == bound && (home.IsZero() || h.server == home):
+	case h.state == bound && (home.IsZero() || h.server == home || h.engaged):
 		s.passOn(h, r.identity, r.raw)
 		return
 	case h.state == bound:
@@ -207,19 +288,64 @@ func (s *session) leave(h *handle, to messages.Member) {
 	event.Reason, event.Server = "from "+h.server.Name, to.Name
 	s.node.emit(event)
 	h.state, h.server, h.janus, h.moved = unbound, messages.Member{}, 0, true
+	for _, candidate := range h.early {
+		s.enqueue(h, queued{raw: candidate})
+	}
+	h.early = nil
+}
+
+// seek remembers a message whose event will tell whether the handle is engaged.
+func (s *session) seek(h *handle, r *request) {
+	h.sought, _ = r.Text(janusjson.KeyTransaction)
+	due := outcomeDue{h.id, h.sought}
+	s.node.Wheel.Arm(&h.due, outcomeWait, func() { s.node.tell(s.self, due) })
+}
+
+// answers tells the event that was waited for.
+func (h *handle) answers(m *janusjson.Message) bool {
+	return h.sought != "" && m.Is(janusjson.KeyTransaction, h.sought)
+}
+
+// settles looks at the reply to a message: one that is no acknowledgement is its outcome, and no event follows.
+func (s *session) settles(h *handle, reply []byte) {
+	var m janusjson.Message
+	if h.sought != "" && janusjson.Scan(reply, &m) == nil && h.answers(&m) && !m.Is(janusjson.KeyJanus, "ack") {
+		s.outcome(h)
+	}
+}
+
+// onOutcomeDue waits for an event no longer.
+func (s *session) onOutcomeDue(m outcomeDue) {
+	if h := s.handle(m.handle); h != nil && s.ending == nil && h.sought == m.sought {
+		s.outcome(h)
+	}
+}
+
+// outcome goes on with what waited for an event.
+func (s *session) outcome(h *handle) {
+	h.sought = ""
+	s.node.Wheel.Disarm(&h.due)
+	s.unclaim(h)
+	s.goOn(h)
 }
 
 // goOn looks after the messages that waited.
 func (s *session) goOn(h *handle) {
 	for len(h.behind) > 0 && h.errand == "" && (h.state == bound || h.state == unbound) {
-		q := h.behind[0]
-		behind := slices.Delete(h.behind, 0, 1)
+		q, rest := h.behind[0], h.behind[1:]
 		h.behind, h.queued = nil, h.queued-len(q.raw) // none is before it
 		r := request{identity: q.identity, raw: q.raw, handle: h}
 		if janusjson.Scan(q.raw, &r.Message) == nil {
-			s.toHandle(&r, janusjson.VerbMessage)
+			s.toHandle(&r, r.Verb())
 		}
-		h.behind = append(behind, h.behind...)
+		again := len(h.behind) > 0
+		h.behind = append(h.behind, rest...)
+		switch {
+		case again: // it waits for an event
+			return
+		case s.handle(h.id) != h:
+			s.dropQueue(h, messages.ErrHandleNotFound(h.id, s.id))
+		}
 	}
 }
 
@@ -233,11 +359,19 @@ func (s *session) observe(h *handle, from string, m *janusjson.Message) bool {
 	if o, ok := m.Object(janusjson.KeyPluginData); ok {
 		data, _ = o.Get("data").Object()
 	}
+	was, answers := h.engaged, h.answers(m)
 	switch h.router.Observe(m.Verb(), data) {
 	case plugin.Engaged:
-		h.engaged = true
+		h.engaged, h.early = true, nil
 	case plugin.Free:
-		h.engaged = false
+		h.engaged, h.early = false, nil
 	}
-	return true
+	own := s.learn(h, m, data)
+	if h.names != nil && was != h.engaged {
+		s.keep(&h.record, h.stored(s.epoch()), nil)
+	}
+	if answers {
+		s.outcome(h)
+	}
+	return !own
 }

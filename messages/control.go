@@ -75,8 +75,10 @@ type HandleRecord struct {
 	Epoch    Epoch           `json:"epoch"`
 	Identity string          `json:"identity"` // of the attach request
 	Plugin   string          `json:"plugin"`
-	Request  json.RawMessage `json:"request"`         // the attach request as sent on, for binding
-	Server   Member          `json:"server,omitzero"` // where it is bound
-	Janus    uint64          `json:"janus,omitempty"` // handle id on that Janus
-	Created  int64           `json:"created"`         // Unix milliseconds
+	Request  json.RawMessage `json:"request"`           // the attach request as sent on, for binding
+	Server   Member          `json:"server,omitzero"`   // where it is bound
+	Janus    uint64          `json:"janus,omitempty"`   // handle id on that Janus
+	Created  int64           `json:"created"`           // Unix milliseconds
+	Name     string          `json:"name,omitempty"`    // that its plugin knows it by, as JSON; see RoomName.Key
+	Engaged  bool            `json:"engaged,omitempty"` // in a call, where the plugin has names
 }

@@ -77,9 +77,21 @@ type RoomAsk struct {
 	Body json.RawMessage `json:"body,omitempty"`
 	// Made tells the owner of a room that it was made already, by a request that named no room.
 	Made *RoomMade `json:"made,omitempty"`
-	// Member is who asks for a name of his own, see RoomMember.
+	// Claim asks for a name, for Member. The answer names who may have it: nobody else is granted it for a moment.
+	Claim Claim `json:"claim,omitempty"`
+	// Member is who claims, or gives up, a name.
 	Member *RoomMember `json:"member,omitempty"`
 }
+
+// Claim is what a handle wants of a name.
+type Claim string
+
+// What there is to want of a name.
+const (
+	ClaimNew  Claim = "new"  // it is to be the handle's, if nobody has it
+	ClaimMove Claim = "move" // the handle has it on Member.Server, and is about to have it elsewhere
+	ClaimDone Claim = "done" // what was claimed has been given, or refused, by a Janus; there is no answer
+)
 
 // RoomMade is a room that a Janus gave an id to.
 type RoomMade struct {

@@ -29,6 +29,9 @@ const (
 	Manage
 	// Gather: all Janus are asked, and what they answer is merged.
 	Gather
+	// Claim: the key is a name that the handle is to be known by. Its owner says first whether it is free in the cluster; then
+	// the message goes to the Janus that the handle is bound to, or else to the least loaded one. See Names.
+	Claim
 )
 
 // Route is where a message belongs.
@@ -45,6 +48,8 @@ type Route struct {
 	Creates, Ends bool
 	// Keep: after a success the room is not what its creation made of it, so that the request belongs to what makes it anew.
 	Keep bool
+	// Async: the plugin acknowledges the message, and answers it with an event. It says how to answer a Gather.
+	Async bool
 }
 
 // Change is what an event says about a handle.
@@ -87,7 +92,7 @@ type Routers map[string]Router
 
 // Standard are the routers for the plugins of Janus.
 func Standard() Routers {
-	return Of(VideoRoom(), AudioBridge(), TextRoom(), Streaming(), RecordPlay())
+	return Of(VideoRoom(), AudioBridge(), TextRoom(), Streaming(), RecordPlay(), VideoCall())
 }
 
 // Of makes Routers; of two for one plugin the later counts.

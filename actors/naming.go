@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"encoding/json"
+
+	"github.com/januscloud/januscloud/actors/plugin"
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
+
+const (
+	// maxEarly bounds the candidates of a handle that are kept for the Janus that it may be moved to.
+	maxEarly = 64
+	// renewal is the transaction of the request by which a moved handle gets its name again.
+	renewal = "januscloud"
+)
+
+// naming is the state of a handle whose plugin knows handles by names.
+type naming struct {
+	names   plugin.Names // nil: the plugin does not
+	name    string       // that the handle has
+	claimed string       // that it was granted; its Janus has not answered yet
+	renewed bool         // its Janus was sent the name that the handle had before, and has not answered yet
+	early   [][]byte     // candidates that came before there was a call
+}
+
+// adopt gives a handle the router of its plugin.
+func (h *handle) adopt(routers plugin.Routers) {
+	h.router = routers[h.plugin]
+	h.names, _ = h.router.(plugin.Names)
+}
+
+// member is the handle as a holder of names.
+func (s *session) member(h *handle) *messages.RoomMember {
+	return &messages.RoomMember{Session: s.id, Handle: h.id, Server: h.server}
+}
+
+// named reports whether a message is for the Janus of the handle to answer, since it concerns no other's name.
+func (h *handle) named(route plugin.Route) bool {
+	switch {
+	case h.names == nil:
+		return false
+	case route.Verb == plugin.Claim:
+		return h.name != "" // it has one already
+	}
+	return route.Verb == plugin.Bind && (h.name == "" || h.name == route.Key) // nobody calls without a name, nor himself
+}
+
+// granted goes on with a request for a name, as the owner of the name says.
+func (s *session) granted(h *handle, r *request, d errandDone) {
+	m := d.answer.Member
+	if m == nil || m.Session != s.id || m.Handle != h.id {
+		s.say(r, h, h.names.Taken(d.route.Key))
+		return
+	}
+	h.claimed = d.route.Key
+	s.bring(h, r, messages.Member{})
+}
+
+// unclaim tells the owner of a name that what was granted is settled, whatever came of it.
+func (s *session) unclaim(h *handle) {
+	if h.claimed == "" {
+		return
+	}
+	name := messages.RoomName{Plugin: h.plugin, Key: h.claimed}
+	h.claimed = ""
+	data, err := json.Marshal(messages.RoomAsk{Claim: messages.ClaimDone, Member: s.member(h)})
+	if err != nil || s.node.Bus.Publish(name.Subject(), "", data) != nil {
+		s.node.metrics.dropped.WithLabelValues("disconnected").Inc() // the grant ends by itself
+	}
+}
+
+// renew asks the Janus that a handle was just bound to for the name that it had on another.
+func (s *session) renew(h *handle) {
+	if h.names == nil || h.name == "" {
+		return
+	}
+	body := messages.Reply{Session: s.id, Transaction: []byte(`"` + renewal + `"`)}.Append(nil, janusjson.VerbMessage.String())
+	body = append(body[:len(body)-1], `,"handle_id":`...)
+	body = janusjson.AppendUint(body, h.id)
+	body = append(append(append(body, `,"body":`...), h.names.Register(h.name)...), '}')
+	h.renewed = true
+	h.attempt++
+	s.passOn(h, s.ownIdentity(h.id, h.attempt), body)
+}
+
+// learn follows the names of a handle. It reports true for the answer to renew, which is not for the client.
+func (s *session) learn(h *handle, m *janusjson.Message, data janusjson.Object) (own bool) {
+	if h.names == nil || m.Verb() != janusjson.VerbEvent {
+		return false
+	}
+	key, registered := h.names.Registered(data)
+	own = h.renewed && m.Is(janusjson.KeyTransaction, renewal)
+	switch {
+	case own:
+		h.renewed = false
+		if !registered {
+			s.log().Warn("name lost", "handle", h.id, "server", h.server.Name)
+			h.name = ""
+		}
+	case registered:
+		h.name = key
+	case !h.answers(m):
+		return false
+	}
+	s.unclaim(h)
+	if own != registered {
+		s.keep(&h.record, h.stored(s.epoch()), nil)
+	}
+	return own
+}
+
+// keepEarly keeps a candidate for the Janus that the handle may be moved to.
+func (h *handle) keepEarly(r *request) {
+	if h.names != nil && !h.engaged && len(h.early) < maxEarly {
+		h.early = append(h.early, r.raw)
+	}
+}
