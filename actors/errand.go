@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	// errandTime bounds an errand: an edge waits 9 s for the answer to an HTTP request.
-	errandTime = 8 * time.Second
+	// errandTime bounds an errand. An edge waits 30 s for the answer to a request that came over a WebSocket.
+	errandTime = 25 * time.Second
 	// maxErrands is how many errands of a node are under way; others wait for their turn.
 	maxErrands = 1024
-	// askFirst is when a question to the owner of a room is repeated first; the time doubles from then on.
-	askFirst = 500 * time.Millisecond
+	// askEvery is when a question to the owner of a room is repeated: a former owner may have taken it to its grave.
+	askEvery = 500 * time.Millisecond
 	// askPause is the time before somebody is asked again who was not there.
 	askPause = 50 * time.Millisecond
 )
@@ -83,33 +83,27 @@ func (n *Node) askRoom(ctx context.Context, name messages.RoomName, ask messages
 	if err != nil {
 		return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "Request for a room not understood")}
 	}
-	for patience := askFirst; ; {
-		try, cancel := context.WithTimeout(ctx, patience)
+	for ctx.Err() == nil {
+		try, cancel := context.WithTimeout(ctx, askEvery)
 		m, err := n.Bus.Request(try, name.Subject(), data)
 		cancel()
 		var answer messages.RoomAnswer
 		if err == nil && json.Unmarshal(m.Data, &answer) == nil && !answer.Retry {
 			return answer
 		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			patience *= 2
-		} else if !pause(ctx, askPause) {
-			err = ctx.Err()
-		}
-		if ctx.Err() != nil {
-			n.Log.Warn("room has no owner that answers", "plugin", name.Plugin, "room", name.Key, "error", err)
-			return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "The owner of the room does not answer")}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			pause(ctx, askPause)
 		}
 	}
+	n.Log.Warn("room has no owner that answers", "plugin", name.Plugin, "room", name.Key)
+	return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "The owner of the room does not answer")}
 }
 
-// pause waits; false when ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
-		return false
 	case <-time.After(d):
-		return true
 	}
 }
 

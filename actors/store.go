@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
@@ -28,6 +30,8 @@ const (
 	proofKey = "proof"
 	// loadBatch is how many records one direct get returns at most.
 	loadBatch = 1000
+	// loadAtOnce is how many partitions are read at once.
+	loadAtOnce = 16
 )
 
 // store writes records to JetStream and reads them back. Writes are plain publishes with a revision as condition, whose
@@ -165,15 +169,18 @@ func (s *store) load(ctx context.Context, set messages.PartitionSet) ([]rawRecor
 	if set.Len() > messages.Partitions/4 {
 		return s.loadFilter(ctx, s.prefix+">", set)
 	}
-	var all []rawRecord
-	for p := range set.All() {
-		part, err := s.loadFilter(ctx, s.prefix+strconv.Itoa(p)+".>", set)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, part...)
+	parts := slices.Collect(set.All())
+	found := make([][]rawRecord, len(parts))
+	var group errgroup.Group
+	group.SetLimit(loadAtOnce)
+	for i, p := range parts {
+		group.Go(func() (err error) {
+			found[i], err = s.loadFilter(ctx, s.prefix+strconv.Itoa(p)+".>", set)
+			return err
+		})
 	}
-	return all, nil
+	err := group.Wait() // before found is read
+	return slices.Concat(found...), err
 }
 
 // loadFilter reads the records of one filter, page after page (ADR-31 of NATS: batched direct get).
