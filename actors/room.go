@@ -157,7 +157,7 @@ func (r *room) absorb(job *roomJob, now time.Time) bool {
 	}
 	for _, waiting := range slices.Concat(r.jobs, r.running) {
 		if waiting.ask.ID == job.ask.ID {
-			waiting.to = append(waiting.to, job.to...)
+			waiting.to = job.to // the inbox before is not looked at any more
 			return true
 		}
 	}
