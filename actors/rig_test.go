@@ -286,7 +286,7 @@ func (c *cluster) server(name string) *server {
 	}
 	s.beater = roster.NewBeater(s.p.bus, func() messages.Beat {
 		return messages.Beat{Role: messages.RoleMedia, Member: s.member, State: messages.StateReady, Media: &messages.MediaBeat{
-			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1", videoroom: "1", videocall: "1"}, Handles: s.handles(), MaxHandles: 1000,
+			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1", videoroom: "1", textroom: "1", videocall: "1"}, Handles: s.handles(), MaxHandles: 1000,
 		}}
 	})
 	c.t.Cleanup(s.beater.Stop)

@@ -307,6 +307,8 @@ func (r *room) finish(m roomRan) {
 		return
 	}
 	switch {
+	case job.route.Shared:
+		r.finishPart(job, data, answer)
 	case job.route.Creates:
 		r.created(job, m, data, answer)
 	case job.route.Ends:

@@ -13,7 +13,10 @@ import (
 	"github.com/januscloud/januscloud/messages/bus"
 )
 
-const videoroom = "janus.plugin.videoroom"
+const (
+	videoroom = "janus.plugin.videoroom"
+	textroom  = "janus.plugin.textroom"
+)
 
 // scriptedRooms is what a scripted Janus knows of rooms: their ids, as JSON has them.
 type scriptedRooms struct {
@@ -322,6 +325,54 @@ func TestRoomMadeAgain(t *testing.T) {
 	defer other.mu.Unlock()
 	if want := []string{"create 8", "edit 8"}; !slices.Equal(other.janus.asked, want) {
 		t.Errorf("asked was %q", other.janus.asked)
+	}
+}
+
+// All textrooms share a home; when it is lost, all that was made of them is made again on the next one.
+func TestSharedHome(t *testing.T) {
+	c := newCluster(t)
+	media := [2]*server{c.server("media-a"), c.server("media-b")}
+	n := c.node("node-1", nil)
+	waitServers(t, n, 2)
+	k := c.client()
+	ask := func(session, handle uint64, body string) map[string]any {
+		got := k.ask(session, `{"janus":"message","transaction":"v","session_id":%d,"handle_id":%d,"body":%s}`, session, handle, body)
+		data, _ := got["plugindata"].(map[string]any)
+		answer, ok := data["data"].(map[string]any)
+		if !ok {
+			t.Fatalf("%s is answered by %v", body, got)
+		}
+		return answer
+	}
+	for room := 1; room <= 5; room++ {
+		s := k.create()
+		h := k.attachTo(s, textroom)
+		if got := ask(s, h, fmt.Sprintf(`{"request":"create","room":%d,"permanent":false}`, room)); got["videoroom"] != "created" {
+			t.Fatalf("create: %v", got)
+		}
+	}
+	s := k.create()
+	h := k.attachTo(s, textroom)
+	ask(s, h, `{"request":"edit","room":2,"new_description":"d"}`)
+	ask(s, h, `{"request":"destroy","room":3}`)
+	lost, other := media[0], media[1]
+	if other.has("1") {
+		lost, other = other, lost
+	}
+	if len(lost.janus.rooms) != 4 || len(other.janus.rooms) != 0 {
+		t.Fatalf("rooms are on both: %v, %v", lost.janus.rooms, other.janus.rooms)
+	}
+	lost.mu.Lock()
+	lost.janus.deaf = true
+	lost.mu.Unlock()
+	lost.beater.Stop()
+	if got := ask(s, h, `{"request":"exists","room":4}`); got["exists"] != true {
+		t.Errorf("exists: %v", got)
+	}
+	other.mu.Lock()
+	defer other.mu.Unlock()
+	if want := []string{"1", "2", "4", "5"}; !slices.Equal(other.janus.rooms, want) || !slices.Contains(other.janus.asked, "edit 2") {
+		t.Errorf("made again: %v by %q", other.janus.rooms, other.janus.asked)
 	}
 }
 

@@ -72,18 +72,17 @@ func (r *room) onLocated(l located) {
 	wanted := r.record.Server
 	switch {
 	case len(l.homes) > 0 && slices.Contains(l.homes, wanted):
-		r.found(wanted, r.record.Reason)
+		r.choose(wanted, r.record.Reason)
 	case r.mayBeThere(wanted, l):
 		r.searchOn()
 	case len(l.homes) == 1:
-		r.found(l.homes[0], "found there")
+		r.choose(l.homes[0], "found there")
 	case len(l.homes) > 1:
 		// Each of these Janus has it from its configuration. From now on it is the room of the cluster on one of them.
 		home := slices.MaxFunc(l.homes, func(a, b messages.Member) int {
 			return cmp.Compare(rendezvous(r.name.Partition(), a.Name), rendezvous(r.name.Partition(), b.Name))
 		})
-		r.found(home, "one of "+strconv.Itoa(len(l.homes))+" that have it")
-		r.keep(func() {})
+		r.choose(home, "one of "+strconv.Itoa(len(l.homes))+" that have it")
 	case len(r.record.Made) > 0:
 		r.remake()
 	default:
@@ -123,6 +122,24 @@ func (r *room) resting(server messages.Member) bool {
 	return known && p.Silent && p.Beat.State != messages.StateLeaving && time.Since(p.Heard) < mediaGrace
 }
 
+// choose makes one of those that have the room its home. Where that is the home of many, all that was made of them is made
+// again, unless this Janus knows it.
+func (r *room) choose(home messages.Member, reason string) {
+	since, up := r.node.upSince(home)
+	same := home == r.record.Server && since.Equal(r.record.Since)
+	switch {
+	case up && !same && len(r.record.Parts) > 0:
+		r.remakeOn(home, reason)
+	case same:
+		r.found(home, reason)
+	default:
+		r.found(home, reason)
+		if r.record.revision > 0 || reason != "found there" {
+			r.keep(func() {})
+		}
+	}
+}
+
 func (r *room) found(home messages.Member, reason string) {
 	r.busy = false
 	r.settle(home, reason)
@@ -137,25 +154,31 @@ func (r *room) remake() {
 			r.onRemade(remade{err: p.err})
 			return
 		}
-		n := r.node
-		var made []messages.PluginRequest
-		for _, body := range r.record.Made {
-			made = append(made, r.request("", body))
-		}
-		r.node.errand(r.self, func(ctx context.Context) any {
-			out := remade{server: p.server, reason: "its Janus was lost; " + p.reason}
-			for _, q := range made {
-				reply, err := n.askSteward(ctx, p.server, q)
-				if err == nil && reply.Error != nil {
-					err = reply.Error
-				}
-				if err != nil {
-					out.err = err
-					break
-				}
+		r.remakeOn(p.server, p.reason)
+	})
+}
+
+// remakeOn puts the requests that made the room, or the rooms, to a Janus. What it says to each is its own affair: a room may
+// be there already.
+func (r *room) remakeOn(server messages.Member, reason string) {
+	n := r.node
+	var made []messages.PluginRequest
+	for _, body := range r.record.all() {
+		made = append(made, r.request("", body))
+	}
+	r.node.errand(r.self, func(ctx context.Context) any {
+		out := remade{server: server, reason: "its Janus was lost; " + reason}
+		for _, q := range made {
+			reply, err := n.askSteward(ctx, server, q)
+			if err == nil && reply.Error != nil {
+				err = reply.Error
 			}
-			return out
-		})
+			if err != nil {
+				out.err = err
+				break
+			}
+		}
+		return out
 	})
 }
 

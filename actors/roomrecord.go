@@ -58,7 +58,7 @@ func (r *room) keep(then func()) {
 	}
 	r.record.Epoch, r.record.Plugin, r.record.Key = r.part.epoch, r.name.Plugin, r.name.Key
 	if !r.home.IsZero() {
-		r.record.Server, r.record.Reason = r.home, r.reason
+		r.record.Server, r.record.Reason, r.record.Since = r.home, r.reason, r.since
 	}
 	data, err := json.Marshal(r.record.RoomRecord)
 	if err != nil {

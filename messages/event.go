@@ -33,9 +33,9 @@ const (
 	EventHandleBound      = "handle.bound"   // Server and Reason say where and why
 	EventHandleUnbound    = "handle.unbound" // its Janus was lost
 	EventHandleDetached   = "handle.detached"
-	EventHandleMoved      = "handle.moved"   // to Server: Reason says why
-	EventRoomCreated      = "room.created"   // Server and Reason say where and why
-	EventRoomMoved        = "room.moved"     // its Janus was lost, and it was made again on Server
+	EventHandleMoved      = "handle.moved" // to Server: Reason says why
+	EventRoomCreated      = "room.created" // Server and Reason say where and why
+	EventRoomMoved        = "room.moved"   // its Janus was lost, and it was made again on Server
 	EventServerUp         = "server.up"
 	EventServerDown       = "server.down"
 	EventOwnerTaken       = "owner.taken" // Reason: which partitions, of whom

@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const roomPrefix = "janus.room."
@@ -128,8 +129,18 @@ type RoomRecord struct {
 	Key    string `json:"key"`
 	Server Member `json:"server"`
 	Reason string `json:"reason,omitempty"` // why Server was chosen
+	// Since is since when the Janus of Server was up: a later one has forgotten what was made.
+	Since time.Time `json:"since,omitzero"`
 	// Made are the requests that made the room what it is, in order: its creation, and edits since.
 	Made []json.RawMessage `json:"made,omitempty"`
+	// Parts are the rooms that share this home, for plugins whose rooms all do.
+	Parts []RoomPart `json:"parts,omitempty"`
+}
+
+// RoomPart is a room that shares its home with others, and what made it.
+type RoomPart struct {
+	Key  string            `json:"key"`
+	Made []json.RawMessage `json:"made"`
 }
 
 // MediaPlugin is where a media server takes requests to plugins that belong to no client's handle: PluginRequest.

@@ -41,9 +41,10 @@ type Route struct {
 	Request string
 	// Key is the id of the room as JSON has it, a number or a text in quotes; empty when none is named.
 	Key string
-	// Part is the id of the room itself where Key is the home that all rooms of the plugin share; empty elsewhere. Creates,
-	// Ends and Keep are then about the part, and the home stays where it is.
-	Part string
+	// Shared: Key is the home that all rooms of the plugin share, and Part is the id of the room itself. Creates, Ends and Keep
+	// are then about the part, and the home stays where it is.
+	Shared bool
+	Part   string
 	// Creates: after a success there is a room, that Router.Made names. Ends: there is none any more.
 	Creates, Ends bool
 	// Keep: after a success the room is not what its creation made of it, so that the request belongs to what makes it anew.

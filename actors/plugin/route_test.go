@@ -72,7 +72,7 @@ func TestRequests(t *testing.T) {
 			for name := range strings.FieldsSeq(names) {
 				want := Route{Verb: verbs[word], Request: name, Key: "1234", Keep: keep}
 				if pkg == "janus.plugin.textroom" && want.Verb != Any {
-					want.Key, want.Part = textRooms, "1234"
+					want.Shared, want.Key, want.Part = true, textRooms, "1234"
 				}
 				for _, spelled := range []string{name, strings.ToUpper(name)} {
 					if got := r.Route(object(t, `{"request":"`+spelled+`","`+id+`":1234}`)); got != want {
@@ -110,7 +110,7 @@ func TestCreations(t *testing.T) {
 			}
 			want := Route{Verb: Manage, Request: "create", Key: test.key, Creates: true}
 			if pkg == "janus.plugin.textroom" {
-				want.Key, want.Part = textRooms, test.key
+				want.Shared, want.Key, want.Part = true, textRooms, test.key
 			}
 			if got := r.Route(object(t, body)); got != want {
 				t.Errorf("%s %s: %+v, want %+v", pkg, body, got, want)
@@ -148,6 +148,7 @@ func TestTextRoomWithin(t *testing.T) {
 		`{"request":"create","textroom":5,"room":5}`:         {Verb: Manage, Request: "create", Key: textRooms, Part: "5", Creates: true},
 		`{"request":"setup","textroom":"create","room":5}`:   {Verb: Bind, Request: "setup", Key: textRooms, Part: "5"},
 	} {
+		want.Shared = true
 		if got := r.Route(object(t, body)); got != want {
 			t.Errorf("%s: %+v, want %+v", body, got, want)
 		}

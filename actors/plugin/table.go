@@ -48,7 +48,7 @@ func (t *Table) route(name string, body janusjson.Object) Route {
 		route.Key = ""
 	}
 	if t.Home != "" && route.Verb != Any {
-		route.Key, route.Part = t.Home, route.Key
+		route.Shared, route.Key, route.Part = true, t.Home, route.Key
 	}
 	return route
 }

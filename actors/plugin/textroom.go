@@ -49,11 +49,11 @@ func (t textRoom) Route(body janusjson.Object) Route {
 	}
 	switch name := strings.ToLower(inner); name {
 	case "message", "join", "leave":
-		return Route{Verb: Bind, Request: name, Key: route.Key, Part: KeyOf(body.Get(t.ID))}
+		return Route{Verb: Bind, Request: name, Shared: true, Key: route.Key, Part: KeyOf(body.Get(t.ID))}
 	default:
 		route = t.route(name, body)
 		if route.Verb != Manage { // there is no such request among those
-			route = Route{Verb: Manage, Request: name, Key: t.Home}
+			route = Route{Verb: Manage, Request: name, Shared: true, Key: t.Home}
 		}
 		return route
 	}
