@@ -31,19 +31,15 @@ func AudioBridge() *Table {
 	}
 }
 
-// watchAudioBridge follows a handle: it is in a room from its joining until it leaves, is thrown out with all others, or the
-// room is destroyed. Whoever loses his PeerConnection has left, too. That one is kicked is said to all in the same words; who
-// is meant hears of his PeerConnection.
+// watchAudioBridge follows a handle: it is in a room from its joining until it leaves, loses its PeerConnection, all are
+// kicked, or the room is destroyed. That one is kicked is said to all in the same words, and ends his PeerConnection.
 func watchAudioBridge(verb janusjson.Verb, data janusjson.Object) Change {
-	switch verb {
-	case janusjson.VerbHangup:
-		return Free
-	case janusjson.VerbEvent:
-	default:
-		return Same
-	}
 	what := data.Get("audiobridge")
 	switch {
+	case verb == janusjson.VerbHangup:
+		return Free
+	case verb != janusjson.VerbEvent:
+		return Same
 	case what.Is("joined"), what.Is("roomchanged"):
 		return Engaged
 	case what.Is("left"), what.Is("destroyed"), data.Get("kicked_all").Kind() != janusjson.KindAbsent:

@@ -27,21 +27,11 @@ func VideoRoom() *Table {
 	}
 }
 
-// watchVideoRoom follows a handle: a publisher has joined, a subscriber is attached, until either leaves by himself. One that
-// is kicked, or whose room is destroyed, stays where he is: his Janus tells him to create a new handle, whatever he asks for.
-// A subscriber whose PeerConnection is gone may subscribe anew, a publisher stays in the room.
+// watchVideoRoom follows a handle: whoever has joined a room, or is attached to its publishers, does so for good. After he has
+// left, is kicked, or the room is destroyed, Janus tells him to create a new handle, whatever he asks for.
 func watchVideoRoom(verb janusjson.Verb, data janusjson.Object) Change {
-	if verb != janusjson.VerbEvent {
-		return Same
-	}
-	what := data.Get("videoroom")
-	switch {
-	case what.Is("joined"), what.Is("attached"):
+	if what := data.Get("videoroom"); verb == janusjson.VerbEvent && (what.Is("joined") || what.Is("attached")) {
 		return Engaged
-	case data.Get("reason").Kind() != janusjson.KindAbsent:
-		return Same
-	case data.Get("leaving").Is("ok"), data.Get("left").Is("ok"):
-		return Free
 	}
 	return Same
 }

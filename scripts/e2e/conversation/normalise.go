@@ -20,6 +20,7 @@ import (
 //     may change places with other replies, even with the event that they announce.
 //   - "a events $h": what a handle had to say by itself; of the session where there is no handle. Plugin and core say it from
 //     threads of their own, so there is no order between handles, nor with replies.
+//   - "a hangups $h", "a ends of calls: … $h": what ends a PeerConnection or a call, which several threads say at once.
 //   - "h": the answers over HTTP, each with its status and headers, in order of the requests.
 //
 // What is made equal, besides the order of keys and blanks between tokens:
@@ -33,7 +34,8 @@ import (
 //   - clocks, ports that were free, and what a plugin draws by chance.
 //
 // What is left out, because one Janus says it or not from one run to the next: the echo's and the player's "done" and the hangup
-// for "Detach" of a handle that is detached, which race with its end; what a handle says when its session times out.
+// for "Detach" of a handle that is detached, which race with its end; what a handle says when its session times out; that
+// the call of a handle that is detached has ended.
 type Streams map[string][]string
 
 // Streams sorts a transcript into streams. What the differences except is left out, and counted in them.
@@ -118,6 +120,9 @@ func (n *normaliser) stream(m Message, body map[string]any) string {
 	if of == "" {
 		of = session
 	}
+	if end := endOfCall(body); end != "" {
+		return m.Connection + " " + end + " " + n.id(of.String())
+	}
 	return m.Connection + " events " + n.id(of.String())
 }
 
@@ -188,6 +193,9 @@ func (o over) raced(body map[string]any) bool {
 	case "hangup":
 		return body["reason"] == "Detach" || o[session]
 	case "event":
+		if o[sender] && endOfCall(body) != "" {
+			return true
+		}
 		data, _ := body["plugindata"].(map[string]any)
 		data, _ = data["data"].(map[string]any)
 		return (o[sender] || o[session]) && body["transaction"] == nil && data["result"] == "done"
@@ -224,7 +232,7 @@ func hashed(key string) bool {
 // drawn tells the keys whose values are a time, or drawn by chance.
 func drawn(key string) bool {
 	switch key {
-	case "age_ms", "port", "unique_id", "private_id", "stream_id":
+	case "age_ms", "port", "unique_id", "private_id", "stream_id", "ssrc", "date":
 		return true
 	}
 	return strings.HasSuffix(key, "_port")
