@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/januscloud/januscloud/scripts/lab"
 )
 
 // clientTime bounds what a client does in one go.
@@ -109,37 +111,33 @@ func offerFile(t *testing.T) string {
 	return file
 }
 
-// TestBalancedJanode has Janode do the same with a Janus alone, and through a balancer with a cluster of one and of two Janus.
+// TestBalancedJanode has Janode do the same with a Janus alone, and through a balancer with a cluster of two Janus.
 func TestBalancedJanode(t *testing.T) {
 	t.Parallel()
 	folder, offer := npmClient(t, "janode"), offerFile(t)
 	program := filepath.Join(folder, "client.js")
-	rooms, calls := startBalanced(t, 1, time.Second), startBalanced(t, 2, time.Second)
-	janus := rooms.janus[0]
-	for _, x := range []struct {
-		scene   string
-		cluster *balanced
-	}{{"echotest", calls}, {"videoroom", rooms}, {"streaming", calls}} {
-		t.Run(x.scene+" with Janus", func(t *testing.T) { runClient(t, "node", program, x.scene, janus.WSURL(), offer) })
-		t.Run(x.scene, func(t *testing.T) { runClient(t, "node", program, x.scene, x.cluster.front.WSURL, offer) })
+	c := startBalanced(t, time.Second)
+	janus := lab.Janus(t, func(c *lab.JanusConfig) { c.AdminSecret = adminSecret })
+	for _, scene := range []string{"echotest", "videoroom", "streaming"} {
+		t.Run(scene+" with Janus", func(t *testing.T) { runClient(t, "node", program, scene, janus.WSURL(), offer) })
+		t.Run(scene, func(t *testing.T) { runClient(t, "node", program, scene, c.front.WSURL, offer) })
 	}
 	t.Run("admin with Janus", func(t *testing.T) {
-		runClient(t, "node", program, "admin", janus.Config.AdminWSURL(), offer, janus.WSURL(), janus.Config.AdminSecret, t.TempDir())
+		runClient(t, "node", program, "admin", janus.Config.AdminWSURL(), offer, janus.WSURL(), adminSecret, t.TempDir())
 	})
 	t.Run("admin", func(t *testing.T) {
-		runClient(t, "node", program, "admin", calls.front.AdminWSURL, offer, calls.front.WSURL, adminSecret, t.TempDir())
+		runClient(t, "node", program, "admin", c.front.AdminWSURL, offer, c.front.WSURL, adminSecret, t.TempDir())
 	})
-	rooms.waitNoSessions(t)
-	calls.waitNoSessions(t)
-	calls.checkConnections(t)
+	c.waitNoSessions(t)
+	c.checkConnections(t)
 	t.Run("reconnect", func(t *testing.T) {
-		c := startClient(t, "node", program, "reconnect", calls.front.WSURL, offer)
-		c.heard(t, "connected")
-		calls.edges[0].Kill()
-		c.wait(t)
+		janode := startClient(t, "node", program, "reconnect", c.front.WSURL, offer)
+		janode.heard(t, "connected")
+		c.edges[0].Kill()
+		janode.wait(t)
 	})
-	calls.edges = calls.edges[1:]
-	calls.waitNoSessions(t)
+	c.edges = c.edges[1:]
+	c.waitNoSessions(t)
 }
 
 // TestBalancedNPM has other clients of npm do the same with a Janus alone, and through a balancer with a cluster of two Janus: the
@@ -147,7 +145,7 @@ func TestBalancedJanode(t *testing.T) {
 func TestBalancedNPM(t *testing.T) {
 	t.Parallel()
 	folder, offer := npmClient(t, "npm"), offerFile(t)
-	c := startBalanced(t, 2, time.Second)
+	c := startBalanced(t, time.Second)
 	janus := c.janus[0]
 	for _, x := range []struct{ name, program, janus, cluster string }{
 		{"janus.js over WebSocket", "janus.mjs", janus.WSURL(), c.front.WSURL},
@@ -163,7 +161,7 @@ func TestBalancedNPM(t *testing.T) {
 	c.checkRequests(t, 1)
 }
 
-// TestBalancedJanusGo has the Go library that is used most do the same with a Janus alone, and through a balancer with a cluster
+// TestBalancedJanusGo has janus-go, as Debian packages it, do the same with a Janus alone, and through a balancer with a cluster
 // of two Janus.
 func TestBalancedJanusGo(t *testing.T) {
 	t.Parallel()
@@ -178,7 +176,7 @@ func TestBalancedJanusGo(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build.Args, err, out)
 	}
-	c, offer := startBalanced(t, 2, time.Second), offerFile(t)
+	c, offer := startBalanced(t, time.Second), offerFile(t)
 	t.Run("with Janus", func(t *testing.T) { runClient(t, program, c.janus[0].WSURL(), offer) })
 	for range 4 { // twice through each edge
 		t.Run("with the cluster", func(t *testing.T) { runClient(t, program, c.front.WSURL, offer) })

@@ -22,7 +22,7 @@ const (
 // TestBalancedEcho opens the stock echo test page through a balancer in front of two edges and two Janus, over either transport,
 // while the stock page of administrators is open, too.
 func TestBalancedEcho(t *testing.T) {
-	c := startBalanced(t, 2, time.Second)
+	c := startBalanced(t, time.Second)
 	b := startBrowser(t)
 	admin := b.another(t)
 	for _, n := range []int{overWebSocket, overHTTP, overWebSocket} {
@@ -63,7 +63,7 @@ func (b *browser) administer(t *testing.T, url string, caller *browser) {
 // TestBalancedEdgeDies kills an edge under two echo test pages. Media goes on; the page over HTTP does not notice anything but a
 // poll that fails, and the one whose WebSocket is lost claims its session at another edge.
 func TestBalancedEdgeDies(t *testing.T) {
-	c := startBalanced(t, 2, 30*time.Second)
+	c := startBalanced(t, 30*time.Second)
 	one := startBrowser(t)
 	two := one.another(t)
 	one.open(t, c.front.PagesURL+"echotest.html", overWebSocket)
@@ -105,10 +105,10 @@ func (b *browser) answered(t *testing.T) {
 	}`), until(`answers === 1`))
 }
 
-// TestBalancedPages opens the stock pages whose visitors meet one another, through a balancer in front of two edges and one
+// TestBalancedPages opens the stock pages whose visitors meet one another, through a balancer in front of two edges and two
 // Janus. Where there are two visitors, one comes over WebSocket and one over HTTP; one alone comes over HTTP.
 func TestBalancedPages(t *testing.T) {
-	c := startBalanced(t, 1, time.Second)
+	c := startBalanced(t, time.Second)
 	one := startBrowser(t)
 	two := one.another(t)
 	sessions := 0

@@ -22,16 +22,16 @@ type balanced struct {
 	front *lab.Balancer
 }
 
-// startBalanced starts one with some Janus behind it, and the stock demo pages in front. A page that goes away closes its
+// startBalanced starts one with two Janus behind it, and the stock demo pages in front. A page that goes away closes its
 // WebSocket without a word, and its session lives for the reclaim time.
-func startBalanced(t *testing.T, janus int, reclaim time.Duration) *balanced {
+func startBalanced(t *testing.T, reclaim time.Duration) *balanced {
 	t.Helper()
 	const pages = "/usr/share/janus/demos"
 	if _, err := os.Stat(pages + "/echotest.html"); err != nil {
 		t.Fatalf("the demo pages are missing: scripts/lab/install.sh janus-demos: %v", err)
 	}
 	timeouts := []string{"--reclaim-timeout", reclaim.String()}
-	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 2, janus: janus, sessionFlags: timeouts, edgeFlags: append(timeouts,
+	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: timeouts, edgeFlags: append(timeouts,
 		"--admin-ws", "127.0.0.1:0", "--admin-http", "127.0.0.1:0", "--admin-secret", adminSecret,
 	)})
 	behind := lab.Behind{Pages: pages}
