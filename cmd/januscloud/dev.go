@@ -29,6 +29,7 @@ type devCommand struct {
 	config.Edge
 	config.Admin
 	config.Session
+	config.Plugins
 	config.Dev
 }
 
@@ -137,7 +138,7 @@ func (c *devCommand) startJanus(ctx context.Context, p *process, folder string) 
 // startRoles starts a session node, a media role for each Janus and an edge, in this order: clients come last.
 func (c *devCommand) startRoles(ctx context.Context, p *process, servers []fleet.Janus) (readyLine, error) {
 	p.health.Expect("edge")
-	if _, err := p.startSession(ctx, devName, "", c.Session, config.Records{}); err != nil {
+	if _, err := p.startSession(ctx, devName, "", c.Session, config.Records{}, c.Plugins); err != nil {
 		return readyLine{}, err
 	}
 	for _, s := range servers {

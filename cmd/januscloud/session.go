@@ -4,8 +4,11 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"github.com/januscloud/januscloud/actors"
+	"github.com/januscloud/januscloud/actors/plugin"
 	"github.com/januscloud/januscloud/cmd/januscloud/config"
 	"github.com/januscloud/januscloud/messages"
 )
@@ -16,6 +19,7 @@ type sessionCommand struct {
 	config.Cluster
 	config.Session
 	config.Records
+	config.Plugins
 }
 
 // Help is the end of the command's help.
@@ -34,19 +38,39 @@ func (c *sessionCommand) Run(w *world) error {
 		if err != nil {
 			return readyLine{}, err
 		}
-		return p.startSession(ctx, name, c.Region, c.Session, c.Records)
+		return p.startSession(ctx, name, c.Region, c.Session, c.Records, c.Plugins)
 	})
 }
 
 // startSession starts the session role.
-func (p *process) startSession(ctx context.Context, name, region string, c config.Session, r config.Records) (readyLine, error) {
+func (p *process) startSession(ctx context.Context, name, region string, c config.Session, r config.Records, plugins config.Plugins) (readyLine, error) {
+	routers, err := routersOf(plugins)
+	if err != nil {
+		return readyLine{}, err
+	}
 	n, err := actors.Start(ctx, actors.Options{
 		Name: name, Region: region, Bus: p.bus, Roster: p.roster, Wheel: p.wheel, Load: p.load, Log: p.log, Registry: p.registry,
-		SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout, Replicas: r.Replicas,
+		SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout, Replicas: r.Replicas, Routers: routers,
 	})
 	if err != nil {
 		return readyLine{}, err
 	}
 	p.add("session", n)
 	return readyLine{role: "session", name: name, nats: p.servers()}, nil
+}
+
+// routersOf are the routers of Janus's own plugins, and those that are described.
+func routersOf(c config.Plugins) (plugin.Routers, error) {
+	if c.PluginRouters == "" {
+		return plugin.Standard(), nil
+	}
+	text, err := os.ReadFile(c.PluginRouters)
+	if err != nil {
+		return nil, fmt.Errorf("plugin-routers: %w", err)
+	}
+	routers, err := plugin.Read(text, plugin.Standard())
+	if err != nil {
+		return nil, fmt.Errorf("plugin-routers: %s: %w", c.PluginRouters, err)
+	}
+	return routers, nil
 }

@@ -22,6 +22,7 @@ type Config struct {
 	Admin   `title:"Admin API" commands:"edge, dev"`
 	Session `title:"Sessions" commands:"edge, session, node, dev"`
 	Records `title:"Session records" commands:"session, node"`
+	Plugins `title:"Plugins of one's own" commands:"session, node, dev"`
 	Media   `title:"The Janus beside a media role" commands:"media, node"`
 	Dev     `title:"The cluster in one process" commands:"dev"`
 }
@@ -104,6 +105,11 @@ type Session struct {
 // Records is where a session role keeps what nobody else knows.
 type Records struct {
 	Replicas int `name:"replicas" default:"0" placeholder:"N" help:"Copies that NATS keeps of the session records: 1, 3 or 5; 0 for three where there are as many servers, else one."`
+}
+
+// Plugins is what a session role is told of plugins that it does not know.
+type Plugins struct {
+	PluginRouters string `name:"plugin-routers" placeholder:"FILE" help:"YAML file that says what the requests of your own plugins refer to, so that all who name the same room meet on one Janus; actors/plugin/example has one."`
 }
 
 // Media is the Janus that a media role serves.
