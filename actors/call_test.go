@@ -291,6 +291,23 @@ func TestCallerInCallStays(t *testing.T) {
 	}
 }
 
+// What is sent in one breath is understood one after the other.
+func TestNameAndCallAtOnce(t *testing.T) {
+	k, _, media := roomCluster(t)
+	all, a, b := k.users(media)
+	for _, callee := range []*user{a, b} {
+		u := k.user()
+		posted := []string{u.post(`{"request":"register","username":"v%d"}`, u.handle), u.post(`{"request":"set"}`),
+			u.post(`{"request":"call","username":%q}`, nameOf(all, callee))}
+		if got := u.told(posted[0]); got != "registered" {
+			t.Errorf("register: %s", got)
+		}
+		if got := u.told(posted[2]); got != "calling" || serverOf(t, media, u) != serverOf(t, media, callee) {
+			t.Errorf("call: %s", got)
+		}
+	}
+}
+
 // Who has a name has it again, on another Janus, when his is lost.
 func TestNameOutlivesJanus(t *testing.T) {
 	k, _, media := roomCluster(t)

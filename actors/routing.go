@@ -73,11 +73,11 @@ func (s *session) route(h *handle, r *request) bool {
 	}
 	route := h.router.Route(body)
 	switch {
-	case !h.leads(route, r):
-		return false
-	case h.sought != "" && route.Verb != plugin.Manage && route.Verb != plugin.Gather:
+	case h.sought != "" && !h.engaged && (route.Verb == plugin.Bind || route.Verb == plugin.Claim):
 		s.waitBehind(h, r, first) // what came of the one before decides where the handle may be
 		return true
+	case !h.leads(route, r):
+		return false
 	}
 	h.errand = first
 	s.lookAfter(h, route, errandDone{handle: h.id, identity: r.identity, route: route, raw: r.raw}, body.Bytes())
