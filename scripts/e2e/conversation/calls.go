@@ -2,10 +2,10 @@
 
 package conversation
 
-// endOfCall names the stream of a message that ends a call of the videocall plugin; empty: it is none. Core, plugin and the peer's
-// PeerConnection say so from threads of their own, in any order.
+// endOfCall names the stream of a message that ends a call of the videocall plugin, or a PeerConnection at the wish of its plugin;
+// empty: it is none. Core, plugin and the peer's PeerConnection say so from threads of their own, in any order.
 func endOfCall(body map[string]any) string {
-	if body["janus"] == "hangup" {
+	if body["janus"] == "hangup" && body["reason"] == "Close PC" {
 		return "hangups"
 	}
 	data, _ := body["plugindata"].(map[string]any)

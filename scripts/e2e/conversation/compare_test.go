@@ -65,6 +65,19 @@ func TestEqualConversations(t *testing.T) {
 			different: true,
 		},
 		{
+			name: "ends of a call in any order",
+			one: []string{`{"janus":"hangup","sender":5,"reason":"Close PC"}`,
+				`{"janus":"event","sender":5,"plugindata":{"data":{"result":{"event":"hangup","reason":"x"}}}}`},
+			two: []string{`{"janus":"event","sender":5,"plugindata":{"data":{"result":{"event":"hangup","reason":"x"}}}}`,
+				`{"janus":"hangup","sender":5,"reason":"Close PC"}`},
+		},
+		{
+			name:      "ends of a call for other reasons",
+			one:       []string{`{"janus":"event","sender":5,"plugindata":{"data":{"result":{"event":"hangup","reason":"x"}}}}`},
+			two:       []string{`{"janus":"event","sender":5,"plugindata":{"data":{"result":{"event":"hangup","reason":"y"}}}}`},
+			different: true,
+		},
+		{
 			name: "a racing done and hangup around a detach",
 			one:  []string{`{"janus":"detached","sender":5}`},
 			two: []string{
