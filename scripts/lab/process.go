@@ -39,7 +39,8 @@ type Process struct {
 func startProcess(tb TB, name string, args []string, stdout io.Writer) *Process {
 	tb.Helper()
 	p := &Process{tb: tb, name: name, logFile: filepath.Join(tb.TempDir(), "log")}
-	p.command = janusproc.Command{Args: args, Stdout: stdout, Env: environment()}
+	// What a process leaves in its working directory, such as recordings of Janus and core dumps, goes with the test.
+	p.command = janusproc.Command{Args: args, Dir: tb.TempDir(), Stdout: stdout, Env: environment()}
 	tb.Cleanup(p.end)
 	p.start()
 	return p
