@@ -110,7 +110,7 @@ func run(ctx context.Context, c janusproc.Config, log *slog.Logger) (*server, er
 	ended := make(chan struct{})
 	var once sync.Once
 	supervisor := janusproc.NewSupervisor(janusproc.SupervisorOptions{
-		Command: janusproc.Command{Args: c.CommandLine()}, Name: c.Name, Logger: log, StopGrace: stopGrace,
+		Command: janusproc.Command{Args: c.CommandLine(), Dir: c.Folder}, Name: c.Name, Logger: log, StopGrace: stopGrace,
 		OnChange: func(s janusproc.Status) {
 			if s.State == janusproc.Waiting {
 				once.Do(func() { close(ended) })
