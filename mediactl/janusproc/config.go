@@ -69,6 +69,8 @@ type Config struct {
 	JSON string
 	// DebugLevel is 0 (silent) to 7 (everything, SDP too). 0 asks for DefaultDebugLevel.
 	DebugLevel int
+
+	mark net.PacketConn // holds a block of RTP ports that was chosen, until Janus does; nil: none
 }
 
 // WSURL is the address of the Janus API over WebSocket, subprotocol janus-protocol.

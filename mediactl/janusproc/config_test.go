@@ -90,6 +90,25 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestBlocksAreDistinct: those who start a Janus at the same time get no block of RTP ports twice, though no Janus has bound
+// any of them yet.
+func TestBlocksAreDistinct(t *testing.T) {
+	const all = 12
+	var taken []int
+	for range all {
+		c, err := Config{Folder: t.TempDir(), ICEAddress: "192.0.2.1"}.complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.release()
+		taken = append(taken, c.RTPMin)
+	}
+	slices.Sort(taken)
+	if len(slices.Compact(taken)) != all {
+		t.Errorf("blocks at %v", taken)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"no folder":         func(c *Config) { c.Folder = "" },

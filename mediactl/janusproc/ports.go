@@ -19,7 +19,8 @@ const (
 	// one between our look and Janus's bind.
 	tcpFirst, tcpLast = 10000, 31999
 
-	rtpFirst, rtpLast, rtpBlock = 20000, 59999, 500
+	// So are the blocks, since Janus goes without a mountpoint whose port is taken, and only logs it.
+	rtpFirst, rtpLast, rtpBlock = 10000, 32499, 500
 
 	portTries = 200
 )
@@ -35,11 +36,11 @@ func (c Config) withPorts() (Config, error) {
 		setDefault(port, free[i])
 	}
 	if c.RTPMin == 0 {
-		first, err := freeRTP()
+		first, mark, err := freeRTP()
 		if err != nil {
 			return c, err
 		}
-		c.RTPMin, c.RTPMax = first, first+rtpBlock-1
+		c.RTPMin, c.RTPMax, c.mark = first, first+rtpBlock-1, mark
 	}
 	return c, nil
 }
@@ -68,15 +69,20 @@ func FreePorts(host string, n int) ([]int, error) {
 }
 
 // freeRTP draws a block whose highest ports can be bound. Each Janus binds those for its stock mountpoints as long as it
-// lives, which marks the block as its own.
-func freeRTP() (int, error) {
+// lives, which marks the block as its own. Until it does, the block's first port is held: mark, to be closed then.
+func freeRTP() (first int, mark net.PacketConn, err error) {
 	for range portTries {
 		first := rtpFirst + rtpBlock*rand.IntN((rtpLast-rtpFirst+1)/rtpBlock)
-		if udpFree(first+rtpBlock-samplePorts, samplePorts) {
-			return first, nil
+		mark, err := net.ListenPacket("udp", ":"+strconv.Itoa(first))
+		if err != nil {
+			continue
 		}
+		if udpFree(first+rtpBlock-samplePorts, samplePorts) {
+			return first, mark, nil
+		}
+		_ = mark.Close()
 	}
-	return 0, errors.New("janusproc: no free block of RTP ports")
+	return 0, nil, errors.New("janusproc: no free block of RTP ports")
 }
 
 func udpFree(first, n int) bool {

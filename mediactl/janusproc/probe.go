@@ -86,11 +86,19 @@ func WaitReady(ctx context.Context, c Config, ended <-chan struct{}) error {
 		cancel()
 		switch {
 		case err == nil && info.ServerName == c.Name:
+			c.release()
 			return nil
 		case err == nil:
 			return fmt.Errorf("janusproc: %s: %w: %q", c.WSURL(), errOtherJanus, info.ServerName)
 		}
 		last = err
 		timer.Reset(step)
+	}
+}
+
+// release gives up the port that held Janus's RTP ports for it: it has bound those that it keeps.
+func (c Config) release() {
+	if c.mark != nil {
+		_ = c.mark.Close()
 	}
 }
