@@ -30,6 +30,7 @@ type connection struct {
 	waiting int32  // requests in flight
 	bytes   int32  // of memory that they hold
 	floor   uint64 // the highest number of a session that was forgotten: numbers begin above it, so that none comes twice
+	turns   *turns // nil: no request in flight has one
 	first   use
 	others  *uses // of further sessions; nil until there is a second one
 }
@@ -111,6 +112,7 @@ func (c *connection) admit(r *request, limit int) bool {
 	u.n++
 	u.waiting++
 	r.n = u.n
+	c.takeTurn(r)
 	c.waiting++
 	c.bytes += int32(r.size())
 	return true

@@ -24,6 +24,7 @@ type request struct {
 	poll    int  // most events that a long poll takes, which has no body; 0: it is no poll
 	drawn   bool // the edge drew the session id of this create
 	redraws uint8
+	turn    uint64 // among the connection's requests; 0: answered in any order
 
 	// The rest is guarded by the partition's mu.
 	published uint16        // times the bus took it

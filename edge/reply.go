@@ -72,7 +72,7 @@ func (e *Edge) answer(s messages.EdgeSubject, data []byte) {
 	}
 	if r.refusal != nil && !faulty(data) {
 		e.release(r)
-		e.refuse(r.conn, r.reply(), r.refusal)
+		e.fail(r, r.refusal)
 		return
 	}
 	var conflict bool
@@ -85,6 +85,7 @@ func (e *Edge) answer(s messages.EdgeSubject, data []byte) {
 		return
 	}
 	e.write(r.conn, data)
+	e.passOn(r)
 }
 
 // settle notes what the answer to a request makes of the connection's ownership of the session. It reports whether the
@@ -125,7 +126,7 @@ func (e *Edge) redraw(taken *request) bool {
 	e.metrics.redraws.Inc()
 	return e.send(&request{
 		conn: taken.conn, session: e.draw(), verb: taken.verb, body: taken.body,
-		drawn: true, redraws: taken.redraws + 1,
+		drawn: true, redraws: taken.redraws + 1, turn: taken.turn,
 	})
 }
 

@@ -96,9 +96,9 @@ func malformed(m *janusjson.Message) *messages.Error {
 func (e *Edge) sessionless(c *connection, verb janusjson.Verb, reply messages.Reply, m *janusjson.Message) {
 	switch verb {
 	case janusjson.VerbInfo:
-		e.write(c, e.info.append(nil, reply.Transaction))
+		e.say(c, e.info.append(nil, reply.Transaction))
 	case janusjson.VerbPing:
-		e.write(c, reply.Append(nil, "pong"))
+		e.say(c, reply.Append(nil, "pong"))
 	case janusjson.VerbCreate:
 		if !e.guard.Admits(m) {
 			e.turnAway(c, reply, m)
@@ -126,7 +126,9 @@ func newRequest(c *connection, session uint64, verb janusjson.Verb, m *janusjson
 // forward sends a request to the owner of its session, or refuses it.
 func (e *Edge) forward(r *request, reply messages.Reply) {
 	if !e.send(r) {
-		e.refuse(r.conn, reply, messages.Errorf(messages.CodeUnknown, "Too many requests in flight"))
+		// At once: an answer that waits takes memory, too.
+		e.metrics.refused(messages.CodeUnknown)
+		e.write(r.conn, reply.AppendError(nil, messages.Errorf(messages.CodeUnknown, "Too many requests in flight")))
 	}
 }
 
@@ -214,7 +216,7 @@ func (e *Edge) follow(r *request) {
 func (e *Edge) tooLarge(p *partition, r *request) {
 	if r, _ := p.take(r.conn.number, r.session, r.n); r != nil {
 		e.release(r)
-		e.refuse(r.conn, r.reply(), messages.Errorf(messages.CodeUnknown, "Request too large (%d bytes)", len(r.body)))
+		e.fail(r, messages.Errorf(messages.CodeUnknown, "Request too large (%d bytes)", len(r.body)))
 	}
 }
 
@@ -228,7 +230,7 @@ func (e *Edge) expire(r *request) {
 	}
 	e.metrics.drop(dropDeadline)
 	e.log.Debug("request timed out", "session", r.session, "verb", r.verb.String(), "published", r.published)
-	e.refuse(r.conn, r.reply(), messages.Errorf(messages.CodeUnknown, "Request timed out (no answer within %v)", r.conn.patience))
+	e.fail(r, messages.Errorf(messages.CodeUnknown, "Request timed out (no answer within %v)", r.conn.patience))
 }
 
 func (e *Edge) release(r *request) {
@@ -243,10 +245,17 @@ func (e *Edge) release(r *request) {
 	}
 }
 
-// refuse answers a request with an error.
+// refuse answers a request that goes nowhere with an error.
 func (e *Edge) refuse(c *connection, reply messages.Reply, err *messages.Error) {
 	e.metrics.refused(err.Code)
-	e.write(c, reply.AppendError(nil, err))
+	e.say(c, reply.AppendError(nil, err))
+}
+
+// fail answers a request that was on its way with an error.
+func (e *Edge) fail(r *request, err *messages.Error) {
+	e.metrics.refused(err.Code)
+	e.write(r.conn, r.reply().AppendError(nil, err))
+	e.passOn(r)
 }
 
 // refuseFrame answers a message that is not JSON. Where jansson broke a character while quoting the message, Janus has no
@@ -260,7 +269,7 @@ func (e *Edge) refuseFrame(c *connection, err error) {
 			return
 		}
 		e.metrics.refused(messages.CodeInvalidJSON)
-		e.write(c, fmt.Appendf(nil, `{"janus":"error","error":{"code":%d}}`, messages.CodeInvalidJSON))
+		e.say(c, fmt.Appendf(nil, `{"janus":"error","error":{"code":%d}}`, messages.CodeInvalidJSON))
 		return
 	}
 	e.refuse(c, messages.Reply{}, messages.Errorf(messages.CodeInvalidJSON, "Invalid Janus API request - more than %d JSON texts", janusjson.MaxTexts))
