@@ -143,8 +143,9 @@ func TestTextRoomWithin(t *testing.T) {
 		`{"request":"list","textroom":"join","room":5}`:      {Verb: Bind, Request: "join", Key: textRooms, Part: "5"},
 		`{"request":"exists","textroom":"LEAVE","room":5}`:   {Verb: Bind, Request: "leave", Key: textRooms, Part: "5"},
 		`{"request":"kick","textroom":"message","room":"x"}`: {Verb: Bind, Request: "message", Key: textRooms, Part: `"x"`},
-		`{"request":"create","textroom":"setup","room":5}`:   {Verb: Manage, Request: "setup", Key: textRooms},
-		`{"request":"create","textroom":"odd","room":5}`:     {Verb: Manage, Request: "odd", Key: textRooms},
+		`{"request":"create","textroom":"setup","room":5}`:   {Verb: Manage, Request: "create", Key: textRooms},
+		`{"request":"create","textroom":"odd","room":5}`:     {Verb: Manage, Request: "create", Key: textRooms},
+		`{"request":"exists","textroom":"","room":5}`:        {Verb: Manage, Request: "exists", Key: textRooms},
 		`{"request":"create","textroom":5,"room":5}`:         {Verb: Manage, Request: "create", Key: textRooms, Part: "5", Creates: true},
 		`{"request":"setup","textroom":"create","room":5}`:   {Verb: Bind, Request: "setup", Key: textRooms, Part: "5"},
 	} {

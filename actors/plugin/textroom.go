@@ -51,11 +51,10 @@ func (t textRoom) Route(body janusjson.Object) Route {
 	case "message", "join", "leave":
 		return Route{Verb: Bind, Request: name, Shared: true, Key: route.Key, Part: KeyOf(body.Get(t.ID))}
 	default:
-		route = t.route(name, body)
-		if route.Verb != Manage { // there is no such request among those
-			route = Route{Verb: Manage, Request: name, Shared: true, Key: t.Home}
+		if r := t.route(name, body); r.Verb == Manage {
+			return r
 		}
-		return route
+		return Route{Verb: Manage, Request: route.Request, Shared: true, Key: t.Home} // to be refused there
 	}
 }
 
