@@ -54,6 +54,11 @@ type Config struct {
 	// TokenAuth asks for a stored token in every request; TokenAuthSecret, which implies it, for a signed one (auth.c).
 	TokenAuth       bool
 	TokenAuthSecret string
+	// PluginAdminKey is asked of who makes rooms, mountpoints and the like, and lets lists tell private ones (admin_key of the
+	// plugins). Default: none.
+	PluginAdminKey string
+	// StringIDs makes the ids of rooms and mountpoints texts instead of numbers (string_ids of the plugins).
+	StringIDs bool
 	// SessionTimeout ends sessions without requests, in whole seconds. Default DefaultSessionTimeout; negative means never.
 	SessionTimeout time.Duration
 	// ReclaimSessionTimeout is how long sessions outlive their connection, in whole seconds since their last request. Default

@@ -20,7 +20,7 @@ func full() Config {
 		Bind: "127.0.0.1", WSPort: 1, AdminWSPort: 2, HTTPPort: 3, AdminHTTPPort: Disabled, RTPMin: 20000, RTPMax: 20499,
 		APISecret: "api", AdminSecret: "admin", TokenAuthSecret: "sign", SessionTimeout: 30 * time.Second,
 		ReclaimSessionTimeout: -1, EventLoops: 2, ICEAddress: "192.0.2.1", EventsURL: "ws://127.0.0.1:9/events",
-		JSON: "compact", DebugLevel: 5,
+		JSON: "compact", DebugLevel: 5, PluginAdminKey: "key", StringIDs: true,
 	}
 }
 

@@ -219,7 +219,7 @@ func (g group) referenceJanus(t *testing.T) conversation.Server {
 		}
 		return d
 	}
-	janus := lab.Janus(t, g.change, func(c *janusproc.Config) {
+	janus := lab.Janus(t, g.configure, func(c *janusproc.Config) {
 		c.DebugLevel = 1
 		c.SessionTimeout, c.ReclaimSessionTimeout = g.SessionTimeout, never(g.ReclaimTimeout)
 		c.APISecret, c.TokenAuthSecret, c.TokenAuth, c.AdminSecret = g.APISecret, g.TokenSecret, g.TokenAuth, conversationsSecret
@@ -253,7 +253,13 @@ func (g group) shape() clusterShape {
 	if g.TokenSecret != "" {
 		edge = append(edge, "--token-auth-secret", g.TokenSecret)
 	}
-	return clusterShape{nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: timeouts, edgeFlags: edge, change: g.change}
+	return clusterShape{nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: timeouts, edgeFlags: edge, change: g.configure}
+}
+
+// configure sets up what is Janus's own affair.
+func (g group) configure(c *janusproc.Config) {
+	g.change(c)
+	c.PluginAdminKey, c.StringIDs = g.AdminKey, g.StringIDs
 }
 
 // servers gives the cluster as a server for the i-th conversation: every other one begins at another edge.

@@ -42,6 +42,10 @@ type Setup struct {
 	TokenSecret string
 	// TokenAuth asks for stored tokens, which the Admin API adds.
 	TokenAuth bool
+	// AdminKey is asked of who makes rooms (admin_key of the plugins); none is without.
+	AdminKey string
+	// StringIDs makes the ids of rooms texts.
+	StringIDs bool
 }
 
 // String is the setup as written; "" for the usual one.
@@ -61,6 +65,12 @@ func (s Setup) String() string {
 	}
 	if s.TokenAuth {
 		words = append(words, "token-auth")
+	}
+	if s.AdminKey != "" {
+		words = append(words, "admin-key="+s.AdminKey)
+	}
+	if s.StringIDs {
+		words = append(words, "string-ids")
 	}
 	return strings.Join(words, " ")
 }
@@ -226,6 +236,10 @@ func (s *Script) parseSettings(words string) error {
 			s.Setup.TokenSecret = value
 		case "token-auth":
 			s.Setup.TokenAuth = true
+		case "admin-key":
+			s.Setup.AdminKey = value
+		case "string-ids":
+			s.Setup.StringIDs = true
 		case "janus":
 			s.Janus = value
 		case "alone":

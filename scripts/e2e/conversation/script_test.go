@@ -11,7 +11,7 @@ import (
 
 func TestParse(t *testing.T) {
 	s, err := Parse("all", []byte(`# What it is about.
-with session-timeout=4s reclaim-timeout=2s api-secret=x token-secret=y token-auth alone slow janus=1.1
+with session-timeout=4s reclaim-timeout=2s api-secret=x token-secret=y token-auth admin-key=z string-ids alone slow janus=1.1
 
 a connect /path janus-protocol
 a > {"janus":"ping",
@@ -41,7 +41,7 @@ s=-
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Setup{4 * time.Second, 2 * time.Second, "x", "y", true}); s.Setup != want || !s.Alone || !s.Slow || s.Janus != "1.1" {
+	if want := (Setup{4 * time.Second, 2 * time.Second, "x", "y", true, "z", true}); s.Setup != want || !s.Alone || !s.Slow || s.Janus != "1.1" {
 		t.Errorf("setup %+v, want %+v; alone: %v, slow: %v, with %q", s.Setup, want, s.Alone, s.Slow, s.Janus)
 	}
 	if want := map[string]string{"one.sdp": `"v=0\r\ns=-\r\n"`, "two": `""`}; !reflect.DeepEqual(s.files, want) {
@@ -105,7 +105,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestSetupString(t *testing.T) {
-	const text = "session-timeout=4s reclaim-timeout=2s api-secret=x token-secret=y token-auth"
+	const text = "session-timeout=4s reclaim-timeout=2s api-secret=x token-secret=y token-auth admin-key=z string-ids"
 	var s Script
 	if err := s.parseSettings(text); err != nil || s.Setup.String() != text {
 		t.Errorf("%q, %v", s.Setup, err)
