@@ -251,9 +251,6 @@ var volatile = [...]struct { //house:table nobody writes it
 	{regexp.MustCompile(`(?m)^a=(ssrc|ssrc-group:\S+)[: ]\d+.*?( cname:| msid:| mslabel:| label:|$).*$`), "a=$1:#$2"},
 }
 
-// sessionName is the line of an SDP in which plugins name a room.
-var sessionName = regexp.MustCompile(`(?m)^s=.*$`)
-
 // equalSDP writes an SDP without what differs with every call.
 func equalSDP(sdp string) string {
 	sdp = strings.ReplaceAll(sdp, "\r\n", "\n")
