@@ -35,6 +35,7 @@ func (s *session) end(why string, success []byte, asked string) {
 		}
 	}
 	for _, h := range s.handles {
+		s.peerLeave(h)
 		s.dropQueue(h, messages.ErrSessionNotFound(s.id))
 		s.node.Wheel.Disarm(&h.timer)
 		s.forget(&h.record, nil)

@@ -44,7 +44,8 @@ type handle struct {
 	timer   wheel.Timer
 	record  record
 
-	routing // of plugins whose rooms have homes
+	peer    *peer // of plugins that session nodes serve themselves; nil: of a Janus
+	routing       // of plugins whose rooms have homes
 }
 
 type handleState uint8
@@ -80,7 +81,7 @@ func (s *session) attach(r *request) {
 		s.settleOwed(r.identity, success)
 		return
 	}
-	if has, known := knowsPlugin(s.node.Roster.View(), h.plugin); !has {
+	if has, known := knowsPlugin(s.node.Roster.View(), h.plugin); !has && !s.node.servesLocally(h.plugin) {
 		s.refuse(r, absentPlugin(h.plugin, known))
 		return
 	}
@@ -133,10 +134,17 @@ func attachRequest(r *request) []byte {
 }
 
 func (h *handle) stored(epoch messages.Epoch) messages.HandleRecord {
-	return messages.HandleRecord{
+	r := messages.HandleRecord{
 		Epoch: epoch, Identity: h.identity, Plugin: h.plugin, Request: h.request,
 		Server: h.server, Janus: h.janus, Created: h.created.UnixMilli(), Name: h.name, Engaged: h.names != nil && h.engaged,
 	}
+	if p := h.peer; p != nil {
+		r.Name, r.Call = p.name, p.call
+		if p.call != "" {
+			r.With = &p.with
+		}
+	}
+	return r
 }
 
 // about is an event that concerns a handle.
@@ -149,6 +157,9 @@ func (s *session) about(h *handle, what string) messages.Event {
 func (s *session) toHandle(r *request, verb janusjson.Verb) {
 	h := r.handle
 	switch {
+	case h.peer != nil:
+		s.toPeer(r, verb)
+		return
 	case verb == janusjson.VerbMessage && s.route(h, r), verb != janusjson.VerbMessage && s.follow(h, r):
 		return
 	case verb == janusjson.VerbTrickle:
@@ -314,6 +325,7 @@ func (s *session) remove(h *handle) {
 	s.node.Wheel.Disarm(&h.timer)
 	s.node.Wheel.Disarm(&h.due)
 	s.unclaim(h)
+	s.peerLeave(h)
 	s.dropQueue(h, messages.ErrHandleNotFound(h.id, s.id))
 	s.forget(&h.record, nil)
 	s.node.metrics.handles.Dec()

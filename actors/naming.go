@@ -30,6 +30,9 @@ type naming struct {
 func (h *handle) adopt(routers plugin.Routers) {
 	h.router = routers[h.plugin]
 	h.names, _ = h.router.(plugin.Names)
+	if _, local := h.router.(plugin.Local); local {
+		h.peer = &peer{}
+	}
 }
 
 // member is the handle as a holder of names.

@@ -164,8 +164,22 @@ func (n *Node) beat() messages.Beat {
 	return messages.Beat{
 		Role: messages.RoleSession, Member: n.member, State: n.state.Load().(messages.State),
 		Host: n.host, Region: n.Region, Load: n.Load.Value(),
-		Session: &messages.SessionBeat{Sessions: int(n.sessions.Load()), Owned: *n.owned.Load()},
+		Session: &messages.SessionBeat{Sessions: int(n.sessions.Load()), Owned: *n.owned.Load(), Plugins: n.localPlugins()},
 	}
+}
+
+// localPlugins are the plugins that session nodes serve themselves; nil: none.
+func (n *Node) localPlugins() map[string]string {
+	var list map[string]string
+	for pkg, router := range n.Routers {
+		if local, ok := router.(plugin.Local); ok {
+			if list == nil {
+				list = map[string]string{}
+			}
+			list[pkg] = local.Version()
+		}
+	}
+	return list
 }
 
 // stale reports whether others may hold this node for dead: it must then not act as an owner.

@@ -213,6 +213,9 @@ func (p *partition) dispatch(m *bus.Msg, now time.Time) {
 		if subject.Kind == messages.SessionAdmin {
 			p.refuseAdmin(m, subject.Session)
 		}
+		if subject.Kind == messages.SessionPeer && !p.unread && m.Reply != "" {
+			answerPeer(p.node, m.Reply, messages.PeerAnswer{Gone: true})
+		}
 		if subject.Kind != messages.SessionRequest {
 			return // about a session that is over
 		}

@@ -113,6 +113,12 @@ func restoreHandle(s *session, id uint64, f *foundHandle, answered map[messages.
 		h.server, h.janus = messages.Member{}, 0 // its media server says that it has no such handle
 	}
 	h.adopt(s.node.Routers)
+	if h.peer != nil && f.record != nil {
+		h.peer.name, h.peer.call, h.name = f.record.Name, f.record.Call, ""
+		if f.record.With != nil {
+			h.peer.with = *f.record.With
+		}
+	}
 	if !h.server.IsZero() {
 		h.state, h.engaged = bound, true // whatever it is in, it stays where it is
 		if h.names != nil && f.record != nil {

@@ -37,6 +37,7 @@ type room struct {
 	router plugin.Router
 	names  plugin.Names // the same, where keys are names that handles have; nil: they are not
 	grant  grant        // of the name
+	local  bool         // no Janus keeps the names: session nodes do
 	asked  int          // jobs that were there when the search began
 
 	home   messages.Member // zero: not known
@@ -85,6 +86,7 @@ type (
 func newRoom(p *partition, name messages.RoomName, router plugin.Router) *room {
 	r := &room{node: p.node, part: p, name: name, router: router}
 	r.names, _ = router.(plugin.Names)
+	_, r.local = router.(plugin.Local)
 	return r
 }
 
@@ -111,6 +113,8 @@ func (r *room) Receive(ctx actor.Context) {
 		r.onRemade(m)
 	case roomStored:
 		r.onStored(m)
+	case localServed:
+		r.onLocal(m)
 	case roomDue:
 		r.retire()
 	case abandoned:
@@ -173,6 +177,10 @@ func (r *room) absorb(job *roomJob, now time.Time) bool {
 // pump serves what waits, as far as it can be.
 func (r *room) pump() {
 	for !r.busy && len(r.jobs) > 0 {
+		if r.local {
+			r.serveLocal(r.next())
+			return
+		}
 		if !r.atHome() {
 			r.busy, r.trying = true, time.Now()
 			r.locate()

@@ -107,6 +107,8 @@ func (s *session) Receive(ctx actor.Context) {
 		s.onErrandDone(m)
 	case outcomeDue:
 		s.onOutcomeDue(m)
+	case peerStep:
+		m.then()
 	case sessionDue:
 		s.onDue(time.Now())
 	case storeLate:
@@ -164,6 +166,8 @@ func (s *session) receive(in *inbound) {
 		s.onStored(op, readStored(in.msg))
 	case messages.SessionAdmin:
 		s.admin(in)
+	case messages.SessionPeer:
+		s.onPeer(in)
 	case messages.SessionOwn:
 		s.onUnheard(in.subject.Arg)
 	}

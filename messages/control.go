@@ -81,4 +81,7 @@ type HandleRecord struct {
 	Created  int64           `json:"created"`           // Unix milliseconds
 	Name     string          `json:"name,omitempty"`    // that its plugin knows it by, as JSON; see RoomName.Key
 	Engaged  bool            `json:"engaged,omitempty"` // in a call, where the plugin has names
+	// Call is the call that the handle is in with With, where no Janus is between them.
+	Call string      `json:"call,omitempty"`
+	With *RoomMember `json:"with,omitempty"`
 }

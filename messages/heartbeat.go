@@ -50,6 +50,8 @@ type Beat struct {
 type SessionBeat struct {
 	Sessions int          `json:"sessions"`
 	Owned    []OwnedRange `json:"owned"`
+	// Plugins are those that session nodes serve without a Janus: package → version string.
+	Plugins map[string]string `json:"plugins,omitempty"`
 }
 
 // OwnedRange is a set of partitions that a node owns with one epoch.

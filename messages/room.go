@@ -92,6 +92,7 @@ const (
 	ClaimNew  Claim = "new"  // it is to be the handle's, if nobody has it
 	ClaimMove Claim = "move" // the handle has it on Member.Server, and is about to have it elsewhere
 	ClaimDone Claim = "done" // what was claimed has been given, or refused, by a Janus; there is no answer
+	ClaimFree Claim = "free" // the handle does not want it any more, where no Janus keeps the names
 )
 
 // RoomMade is a room that a Janus gave an id to.
@@ -135,6 +136,8 @@ type RoomRecord struct {
 	Made []json.RawMessage `json:"made,omitempty"`
 	// Parts are the rooms that share this home, for plugins whose rooms all do.
 	Parts []RoomPart `json:"parts,omitempty"`
+	// Member has the name, where no Janus keeps the names.
+	Member *RoomMember `json:"member,omitempty"`
 }
 
 // RoomPart is a room that shares its home with others, and what made it.

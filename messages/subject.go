@@ -22,6 +22,7 @@ import (
 //	janus.session.<partition>.<session>.stored.<operation>               JetStream to owner: the ack of a record
 //	janus.session.<partition>.<session>.own.<handle>.<n>                 identity of a request of the owner itself
 //	janus.session.<partition>.<session>.admin.<handle>                   Admin API to owner: AdminOrder; reply = an inbox, for an AdminAnswer
+//	janus.session.<partition>.<session>.peer.<handle>                    owner of another session to owner: PeerMessage; reply = an inbox, for a PeerAnswer
 //	janus.api, janus.api.<edge's name>, janus.admin                      requests of clients that speak NATS; reply = the client's inbox
 //	janus.media.<server>.<partition>.<epoch>.<session>.<handle>          owner to media server; reply = Identity
 //	janus.media.<server>.ask, janus.media.<server>.info                  control: take-over; server_info
@@ -91,6 +92,7 @@ const (
 	SessionUnpoll  SessionKind = "unpoll"  // from an edge: the client of a long poll left
 	SessionStored  SessionKind = "stored"  // from JetStream: the ack of a record
 	SessionAdmin   SessionKind = "admin"   // from the Admin API of an edge
+	SessionPeer    SessionKind = "peer"    // from the owner of another session: PeerMessage
 	SessionOwn     SessionKind = "own"     // the owner's identity of a request of its own to a media server; only a 503 arrives here
 )
 

@@ -15,3 +15,10 @@ type Names interface {
 	// Taken is the data of the event for who asks for a name that another handle has.
 	Taken(key string) []byte
 }
+
+// Local is a Names for a plugin that Janus does not have: session nodes serve it themselves, and keep its names.
+type Local interface {
+	Names
+	// Version is what info tells of it.
+	Version() string
+}

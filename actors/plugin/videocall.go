@@ -138,3 +138,15 @@ func watchCall(verb janusjson.Verb, data janusjson.Object) Change {
 	}
 	return Same
 }
+
+// AppendCallResult appends the data of the event that tells of a success; fields are names and values in turn, the values JSON.
+func AppendCallResult(dst []byte, fields ...string) []byte {
+	dst = append(dst, `{"videocall":"event","result":`...)
+	sep := byte('{')
+	for i := 0; i+1 < len(fields); i += 2 {
+		dst = append(dst, sep, '"')
+		dst = append(append(append(dst, fields[i]...), `":`...), fields[i+1]...)
+		sep = ','
+	}
+	return append(dst, "}}"...)
+}
