@@ -153,6 +153,8 @@ func TestObserve(t *testing.T) {
 		{"audiobridge", `{"audiobridge":"left","room":5,"id":1}`, Free},
 		{"audiobridge", `{"audiobridge":"destroyed","room":5}`, Free},
 		{"audiobridge", `{"audiobridge":"event","result":"ok"}`, Same},
+		{"audiobridge", `{"audiobridge":"event","error_code":487,"error":"Can't configure (not in a room)"}`, Free},
+		{"audiobridge", `{"audiobridge":"event","error_code":491,"error":"Already in a room (use changeroom to join another one)"}`, Engaged},
 		{"audiobridge", `{"audiobridge":"event","error_code":485,"error":"No such room (6)"}`, Same},
 		{"textroom", `{"textroom":"event","result":"ok"}`, Engaged},
 		{"textroom", `{"textroom":"error","error_code":416,"error":"PeerConnection already setup"}`, Same},

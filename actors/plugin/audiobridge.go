@@ -31,18 +31,27 @@ func AudioBridge() *Table {
 	}
 }
 
+// notJoined and alreadyJoined are errors that tell whether a handle is in a room (JANUS_AUDIOBRIDGE_ERROR_NOT_JOINED and
+// JANUS_AUDIOBRIDGE_ERROR_ALREADY_JOINED).
+const (
+	notJoined     = 487
+	alreadyJoined = 491
+)
+
 // watchAudioBridge follows a handle: it is in a room from its joining until it leaves, loses its PeerConnection, all are
-// kicked, or the room is destroyed. That one is kicked is said to all in the same words, and ends his PeerConnection.
+// kicked, or the room is destroyed. That one is kicked is said to all in the same words, and ends his PeerConnection; who has
+// none learns from the next error that he is out.
 func watchAudioBridge(verb janusjson.Verb, data janusjson.Object) Change {
 	what := data.Get("audiobridge")
+	code, _ := data.Get("error_code").Int()
 	switch {
 	case verb == janusjson.VerbHangup:
 		return Free
 	case verb != janusjson.VerbEvent:
 		return Same
-	case what.Is("joined"), what.Is("roomchanged"):
+	case what.Is("joined"), what.Is("roomchanged"), code == alreadyJoined:
 		return Engaged
-	case what.Is("left"), what.Is("destroyed"), data.Get("kicked_all").Kind() != janusjson.KindAbsent:
+	case what.Is("left"), what.Is("destroyed"), data.Get("kicked_all").Kind() != janusjson.KindAbsent, code == notJoined:
 		return Free
 	}
 	return Same
