@@ -312,7 +312,7 @@ func (s *session) event(in *inbound) {
 	case m.Verb() == janusjson.VerbDetached && h != nil && h.detach == "":
 		s.remove(h) // the plugin ended it, or an administrator
 	}
-	s.notify(in.msg.Data)
+	s.tellClient(keptEvent{in.msg.Data, in.msg.Reply})
 }
 
 // remove takes a handle that is no more out of the session.

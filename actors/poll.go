@@ -99,8 +99,8 @@ func (s *session) answerPoll(p *poll) {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(body, event...)
-		s.keptBytes -= len(event)
+		body = append(body, event.body...)
+		s.keptBytes -= len(event.body)
 	}
 	s.kept = slices.Delete(s.kept, 0, n)
 	if n == 0 {

@@ -81,6 +81,7 @@ func (s *session) onLateRecords(m lateRecords) {
 type restored struct{}
 
 func (s *session) onRestored() {
+	s.catchUp()
 	s.keep(&s.record, s.stored(), nil)
 	for _, h := range s.handles {
 		s.keep(&h.record, h.stored(s.epoch()), nil)

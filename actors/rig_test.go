@@ -276,6 +276,7 @@ type server struct {
 	janus  scriptedRooms
 	calls  scriptedCalls
 	beater *roster.Beater
+	recent []int // numbers of the events that are told once more, for the handle that is held
 }
 
 func (c *cluster) server(name string) *server {
@@ -306,6 +307,10 @@ func (s *server) handles() int {
 func (s *server) receive(m *bus.Msg) {
 	if m.Subject == messages.MediaAsk(s.member) {
 		s.answerAsk(m)
+		return
+	}
+	if m.Subject == messages.MediaReplay(s.member) {
+		s.replay(m)
 		return
 	}
 	if m.Subject == messages.MediaPlugin(s.member) {

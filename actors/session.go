@@ -44,7 +44,7 @@ type session struct {
 	servers   []messages.Member  // that have a part of the session
 	unread    bool               // restored before the records could be read: there may be handles that are not known
 	timeout   *int32             // seconds, set by an administrator; nil: that of the cluster
-	kept      [][]byte           // events that wait for a poll, or for a transport
+	kept      []keptEvent        // events that wait for a poll, or for a transport
 	keptBytes int
 	polls     []*poll  // wait for an event
 	polled    []polled // were answered last
@@ -53,6 +53,7 @@ type session struct {
 	record    record
 	lastOp    uint64
 	ops       map[uint64]*record // writes in flight, by operation
+	catching  *catching          // not nil: events that were on their way to a former owner are waited for
 	ending    *ending            // not nil: the session is over, what remains is cleaning up
 }
 
@@ -137,6 +138,8 @@ func (s *session) Receive(ctx actor.Context) {
 		s.reviewTimeout()
 	case restored:
 		s.onRestored()
+	case catchDue:
+		s.caughtUp()
 	case lateRecords:
 		s.onLateRecords(m)
 	case abandoned:
@@ -152,7 +155,13 @@ func (s *session) receive(in *inbound) {
 	case messages.SessionReply:
 		s.reply(in)
 	case messages.SessionEvent:
-		s.event(in)
+		if !s.holdBack(in) {
+			s.event(in)
+		}
+	case messages.SessionAgain:
+		s.eventAgain(in)
+	case messages.SessionCaught:
+		s.caught()
 	case messages.SessionGone:
 		if t, err := messages.ParseTransport(in.msg.Reply); err == nil {
 			s.onClosed(t)
@@ -373,35 +382,44 @@ func (s *session) replyTo(r *request) messages.Reply {
 // deliver sends the answer to a request to the connection that asked. If NATS does not take it, the edge will repeat.
 func (s *session) deliver(identity string, body []byte) {
 	identity, _ = messages.CutRepeat(identity)
-	s.publish(identity, body)
+	s.publish(identity, "", body)
 }
 
-// notify sends an event to the connection or the inbox that owns the session, or keeps it for a poll, or while nobody owns it.
-func (s *session) notify(event []byte) {
+// notify sends what the session itself has to say.
+func (s *session) notify(event []byte) { s.tellClient(keptEvent{body: event}) }
+
+// keptEvent is an event for the client, with the origin of its delivery: see messages.Delivery.
+type keptEvent struct {
+	body   []byte
+	origin string
+}
+
+// tellClient sends an event to the connection or the inbox that owns the session, or keeps it for a poll, or while nobody owns it.
+func (s *session) tellClient(e keptEvent) {
 	switch {
 	case s.transport.Inbox != "":
-		if s.node.Bus.Publish(s.transport.Inbox, "", event) != nil {
+		if s.node.Bus.Publish(s.transport.Inbox, "", e.body) != nil {
 			s.node.metrics.dropped.WithLabelValues("disconnected").Inc()
 		}
 		return
 	case !s.transport.IsZero() && !s.transport.Polling:
-		s.publish(s.transport.EventSubject(), event)
+		s.publish(s.transport.EventSubject(), e.origin, e.body)
 		return
 	}
-	if s.keptBytes+len(event) > maxKeptBytes {
+	if s.keptBytes+len(e.body) > maxKeptBytes {
 		s.node.metrics.eventsLost.Inc()
 		return
 	}
-	s.kept, s.keptBytes = append(s.kept, event), s.keptBytes+len(event)
+	s.kept, s.keptBytes = append(s.kept, e), s.keptBytes+len(e.body)
 	s.node.metrics.eventsKept.Inc()
 	if s.transport.Polling {
 		s.wakePolls()
 	}
 }
 
-func (s *session) publish(subject string, body []byte) {
+func (s *session) publish(subject, origin string, body []byte) {
 	s.seq++
-	d := messages.Delivery{Partition: s.part.index, Session: s.id, Epoch: s.epoch(), Seq: s.seq}
+	d := messages.Delivery{Partition: s.part.index, Session: s.id, Epoch: s.epoch(), Seq: s.seq, Origin: origin}
 	if s.node.Bus.Publish(subject, d.String(), body) != nil {
 		s.node.metrics.dropped.WithLabelValues("disconnected").Inc()
 	}

@@ -95,6 +95,6 @@ func (s *session) notifyKept() {
 	kept := s.kept
 	s.kept, s.keptBytes = nil, 0
 	for _, event := range kept {
-		s.notify(event)
+		s.tellClient(event)
 	}
 }

@@ -3,9 +3,13 @@
 package edge
 
 import (
+	"maps"
 	"math"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/januscloud/januscloud/messages"
 )
 
 // client is a transport's end of a connection: something that a text can be sent to.
@@ -46,10 +50,17 @@ type use struct {
 // idle reports whether nothing is lost with u.
 func (u *use) idle() bool { return u.owner == 0 && u.waiting == 0 }
 
-// uses are the sessions of a connection beyond its first.
+// uses are the sessions of a connection beyond its first, and what of the events of all it was sent.
 type uses struct {
 	of      map[uint64]*use
-	sweepAt int // size at which idle ones are forgotten, so that a client cannot make the edge remember every number it tries
+	heard   map[source]uint64 // number of the last event
+	sweepAt int               // size at which idle ones are forgotten, so that a client cannot make the edge remember every number it tries
+}
+
+// source is a media server as a source of events for a session.
+type source struct {
+	session uint64
+	server  string
 }
 
 const firstSweep = 16
@@ -75,7 +86,10 @@ func (c *connection) use(session uint64) *use {
 		return &c.first
 	}
 	if c.others == nil {
-		c.others = &uses{of: make(map[uint64]*use), sweepAt: firstSweep}
+		c.others = &uses{sweepAt: firstSweep}
+	}
+	if c.others.of == nil {
+		c.others.of = make(map[uint64]*use)
 	}
 	if len(c.others.of) >= c.others.sweepAt {
 		c.forget()
@@ -97,6 +111,7 @@ func (c *connection) forget() {
 			delete(c.others.of, session)
 		}
 	}
+	maps.DeleteFunc(c.others.heard, func(s source, _ uint64) bool { return c.find(s.session) == nil })
 	c.others.sweepAt = max(firstSweep, 2*len(c.others.of))
 }
 
@@ -127,6 +142,33 @@ func (c *connection) release(r *request) {
 	if u := c.find(r.session); u != nil {
 		u.waiting--
 	}
+}
+
+// hears notes that an event of this origin is to be written to the client; false when it was before. Each media server numbers its
+// events, and they come in that order, but for those that a new owner has told once more.
+func (c *connection) hears(session uint64, origin string) bool {
+	server, seq, ok := messages.CutOrigin(origin)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !ok || c.find(session) == nil {
+		return true
+	}
+	if c.others == nil {
+		c.others = &uses{sweepAt: firstSweep}
+	}
+	if c.others.heard == nil {
+		c.others.heard = make(map[source]uint64, 1)
+	}
+	from := source{session, server}
+	last, known := c.others.heard[from]
+	if seq <= last {
+		return false
+	}
+	if !known {
+		from.server = strings.Clone(server) // it is part of a longer text
+	}
+	c.others.heard[from] = seq
+	return true
 }
 
 // own notes that the connection owns a session since a moment in Unix milliseconds; 0: not any more. It reports whether

@@ -123,10 +123,26 @@ func TestTimeoutEndsOwnership(t *testing.T) {
 		p := r.bus.take()[0]
 		r.answers(p, 1, `{"janus":"success"}`)
 		timeout := messages.AppendNotice(nil, "timeout", 7, 0, "")
-		r.event(c.number, 7, timeout)
+		r.event(c.number, messages.Delivery{Session: 7}, timeout)
 		expect(t, "last text", to.take()[1], string(timeout))
 		r.close(c)
 		expect(t, "published", bodies(r.bus.take()), "")
+	})
+}
+
+// TestEventsOnce is an event that a new owner tells once more, since it may have got lost with the former one.
+func TestEventsOnce(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, r *rig) {
+		c, to := r.connect()
+		r.serve(c, []byte(`{"janus":"create","id":7,"transaction":"t"}`))
+		r.answers(r.bus.take()[0], 1, `{"janus":"success"}`)
+		to.take()
+		for _, origin := range []string{"a~1.5", "a~1.6", "b~2.1", "a~1.5", "a~1.6", "", "b~2.1", "a~1.7", "", "odd"} {
+			r.event(c.number, messages.Delivery{Session: 7, Origin: origin}, []byte(`"`+origin+`"`))
+		}
+		expect(t, "written", strings.Join(to.take(), " "), `"a~1.5" "a~1.6" "b~2.1" "" "a~1.7" "" "odd"`)
+		r.close(c)
+		r.bus.take()
 	})
 }
 

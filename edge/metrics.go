@@ -18,6 +18,7 @@ type dropped string
 const (
 	dropLate      dropped = "late"      // a reply that nobody waits for any more, or a second one
 	dropEpoch     dropped = "epoch"     // said by an owner that was deposed
+	dropDoubled   dropped = "doubled"   // an event that was written before
 	dropClient    dropped = "client"    // for a connection that is gone or does not read
 	dropMalformed dropped = "malformed" // not understood
 	dropBusy      dropped = "busy"      // a request: too many in flight

@@ -40,7 +40,7 @@ func (e *Edge) receive(m *bus.Msg) {
 	case stale:
 		e.metrics.drop(dropEpoch)
 	case s.Event:
-		e.event(s.Connection, d.Session, m.Data)
+		e.event(s.Connection, d, m.Data)
 	default:
 		e.answer(s, m.Data)
 	}
@@ -131,10 +131,15 @@ func (e *Edge) redraw(taken *request) bool {
 }
 
 // event passes on what a session has to say of its own accord.
-func (e *Edge) event(connection, session uint64, data []byte) {
+func (e *Edge) event(connection uint64, d messages.Delivery, data []byte) {
 	c := e.connections.find(connection)
 	if c == nil {
 		e.metrics.drop(dropClient)
+		return
+	}
+	session := d.Session
+	if d.Origin != "" && !c.hears(session, d.Origin) {
+		e.metrics.drop(dropDoubled)
 		return
 	}
 	if bytes.HasPrefix(data, []byte(`{"janus":"timeout"`)) { // as messages.AppendNotice writes it: the session is over

@@ -214,7 +214,7 @@ func (m *Media) startJanus(ctx context.Context) error {
 func (m *Media) newServer(now time.Time) *server {
 	s := &server{
 		world: m, wheel: m.options.Wheel, log: m.log, metrics: m.metrics, status: m.status, member: m.member,
-		names: namesOf(m.member), cap: m.options.MaxHandles, mapping: newMapping(), flight: newInFlight(),
+		names: namesOf(m.member), cap: m.options.MaxHandles, mapping: newMapping(), flight: newInFlight(), recent: newRecent(),
 	}
 	s.memory = newMemory(m.options.MemoryBytes, now, func(n int) { m.metrics.forgotten.Add(float64(n)) })
 	if m.options.APISecret != "" {

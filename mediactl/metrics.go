@@ -21,6 +21,7 @@ type metrics struct {
 	forgotten  prometheus.Counter
 	keepalives prometheus.Counter
 	lost       prometheus.Counter
+	replayed   prometheus.Counter
 	panics     prometheus.Counter
 	refused    *prometheus.CounterVec
 	dropped    *prometheus.CounterVec
@@ -55,6 +56,7 @@ func newMetrics() *metrics {
 		absorbed:   counter("repeats_absorbed_total", "Repeated requests that were not run again."),
 		forgotten:  counter("replies_forgotten_total", "Replies forgotten before their time, for want of memory."),
 		keepalives: counter("keepalives_total", "Keepalives sent to Janus."),
+		replayed:   counter("events_replayed_total", "Events published once more for the next owner of their session."),
 		lost:       counter("handles_lost_total", "Handles that were lost with Janus or its session."),
 		panics:     counter("panics_total", "Messages whose handling panicked."),
 		refused:    vec("refused_total", "Requests that were not run, by reason."),

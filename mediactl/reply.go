@@ -201,6 +201,7 @@ func (s *server) event(session, handle uint64, body []byte) {
 	from = append(from, s.names.member...)
 	from = append(from, '.')
 	from = strconv.AppendUint(from, s.seq, 10)
+	s.recent.add(session, recentEvent{handle, s.seq, body}, s.now)
 	if s.publish(messages.HandleSubject(session, messages.SessionEvent, handle), string(from), body) != nil {
 		s.metrics.drop("event_disconnected")
 	}

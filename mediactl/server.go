@@ -48,6 +48,7 @@ type server struct {
 	fence   fence
 	flight  inFlight
 	memory  *memory
+	recent  recent
 	now     time.Time // of the last tick
 	seq     uint64    // of the last event
 	stopped bool
@@ -61,10 +62,10 @@ type server struct {
 }
 
 // names are texts that are made of the member over and over.
-type names struct{ member, ask, info string }
+type names struct{ member, ask, info, replay string }
 
 func namesOf(m messages.Member) names {
-	return names{member: m.String(), ask: messages.MediaAsk(m), info: messages.MediaInfo(m)}
+	return names{member: m.String(), ask: messages.MediaAsk(m), info: messages.MediaInfo(m), replay: messages.MediaReplay(m)}
 }
 
 // query is a request of an owner. It points into the server's scratch.
@@ -135,6 +136,8 @@ func (s *server) fromBus(m *bus.Msg) {
 		s.ask(m)
 	case m.Subject == s.names.info:
 		s.askInfo(m)
+	case m.Subject == s.names.replay:
+		s.replay(m)
 	default:
 		s.request(m)
 	}

@@ -2,7 +2,11 @@
 
 package messages
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+)
 
 // Ask is what a new owner sends to every live media server and edge (MediaAsk, EdgeAsk) when it takes partitions
 // over. Receiving it installs the fence: from then on the receiver refuses lower epochs of those partitions.
@@ -41,6 +45,23 @@ type HoldingHandle struct {
 type HoldingConnection struct {
 	Connection uint64 `json:"connection"`
 	Owner      int64  `json:"owner"` // Unix milliseconds at which the connection created or claimed the session; 0 = it only used it
+}
+
+// Replay asks a media server for the events of a session that it published a moment ago: the owner that they were meant for may
+// have died with them.
+type Replay struct {
+	Session uint64 `json:"session"`
+	Epoch   Epoch  `json:"epoch"`
+}
+
+// CutOrigin cuts an event's number off the Origin of a Delivery; ok is false when it has none.
+func CutOrigin(origin string) (server string, seq uint64, ok bool) {
+	i := strings.LastIndexByte(origin, '.')
+	if i < 0 {
+		return "", 0, false
+	}
+	seq, err := strconv.ParseUint(origin[i+1:], 10, 64)
+	return origin[:i], seq, err == nil
 }
 
 // Refusal is the body that tells an owner that it was deposed: the epoch that the sender honours.

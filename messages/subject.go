@@ -27,6 +27,8 @@ import (
 //	janus.media.<server>.<partition>.<epoch>.<session>.<handle>          owner to media server; reply = Identity
 //	janus.media.<server>.ask, janus.media.<server>.info                  control: take-over; server_info
 //	janus.media.<server>.admin                                           Admin API to media server: AdminCall; reply = an inbox, for an AdminResult
+//	janus.session.<partition>.<session>.again.<handle>, .caught.0        media server to new owner: recent events once more; that was all; reply = <server>.<seq>, <server>
+//	janus.media.<server>.replay                                          new owner to media server: Replay
 //	janus.media.<server>.plugin                                          owner of a room to media server: PluginRequest; reply = an inbox
 //	janus.room.<partition>.<key>.<plugin>                                to the owner of a room: RoomAsk; reply = an inbox, for a RoomAnswer
 //	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
@@ -69,11 +71,13 @@ func HeartbeatSubject(role Role, name string) string {
 	return heartbeatPrefix + string(role) + "." + name
 }
 
-// MediaAsk, MediaInfo, EdgeAsk, NodeAnswer and NodeYield are the control subjects of one member.
+// MediaAsk, MediaInfo, MediaReplay, EdgeAsk, NodeAnswer and NodeYield are the control subjects of one member.
 func MediaAsk(server Member) string  { return MediaPrefix(server) + ".ask" }
 func MediaInfo(server Member) string { return MediaPrefix(server) + ".info" }
-func EdgeAsk(edge Member) string     { return EdgePrefix(edge) + ".ask" }
-func NodeYield(node Member) string   { return NodePrefix(node) + ".yield" }
+
+func MediaReplay(server Member) string { return MediaPrefix(server) + ".replay" }
+func EdgeAsk(edge Member) string       { return EdgePrefix(edge) + ".ask" }
+func NodeYield(node Member) string     { return NodePrefix(node) + ".yield" }
 func NodeAnswer(node Member, ask string) string {
 	return NodePrefix(node) + ".answer." + ask
 }
@@ -93,6 +97,8 @@ const (
 	SessionStored  SessionKind = "stored"  // from JetStream: the ack of a record
 	SessionAdmin   SessionKind = "admin"   // from the Admin API of an edge
 	SessionPeer    SessionKind = "peer"    // from the owner of another session: PeerMessage
+	SessionAgain   SessionKind = "again"   // from a media server: an event once more, for a new owner that asked for it
+	SessionCaught  SessionKind = "caught"  // from a media server: these were all events that it had
 	SessionOwn     SessionKind = "own"     // the owner's identity of a request of its own to a media server; only a 503 arrives here
 )
 
@@ -378,11 +384,14 @@ type Delivery struct {
 	Session   uint64
 	Epoch     Epoch
 	Seq       uint64 // from 1, per session and epoch
+	// Origin is <server>.<seq> of the media server's event that is delivered, or was last; empty: of none. Events of one server
+	// reach an edge in the order of these numbers, so that one which comes twice can be told.
+	Origin string
 }
 
 // String writes the delivery.
 func (d Delivery) String() string {
-	b := make([]byte, 0, 80)
+	b := make([]byte, 0, 128)
 	b = strconv.AppendInt(b, int64(d.Partition), 10)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, d.Session, 10)
@@ -392,6 +401,10 @@ func (d Delivery) String() string {
 	b = append(b, d.Epoch.Node...)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, d.Seq, 10)
+	if d.Origin != "" {
+		b = append(b, '.')
+		b = append(b, d.Origin...)
+	}
 	return string(b)
 }
 
@@ -400,7 +413,9 @@ func ParseDelivery(s string) (Delivery, error) {
 	var d Delivery
 	partition, rest, _ := strings.Cut(s, ".")
 	session, rest, _ := strings.Cut(rest, ".")
-	epoch, seq, _ := strings.Cut(rest, ".")
+	epoch, rest, _ := strings.Cut(rest, ".")
+	seq, origin, _ := strings.Cut(rest, ".")
+	d.Origin = origin
 	var errs [4]error
 	var p uint64
 	p, errs[0] = strconv.ParseUint(partition, 10, 16)

@@ -97,7 +97,9 @@ func (c *testCluster) checkServed(ctx context.Context, t *testing.T, callers []*
 		lost.Add(int64(l))
 		return err
 	})
-	t.Logf("%d messages were refused, the events of %d lost", refused.Load(), lost.Load())
+	if refused.Load()+lost.Load() > 0 {
+		t.Errorf("%d messages were refused, the events of %d lost", refused.Load(), lost.Load())
+	}
 }
 
 // addNode starts another session node and returns when all others have heard of it.

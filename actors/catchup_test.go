@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package actors
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
+)
+
+// sayNumbered publishes an event with a number.
+func (s *server) sayNumbered(kind messages.SessionKind, session, handle uint64, n int) {
+	body := fmt.Appendf(nil, `{"janus":"event","session_id":%d,"sender":%d,"transaction":"%d"}`, session, handle, n)
+	_ = s.p.bus.Publish(messages.HandleSubject(session, kind, handle), fmt.Sprintf("%v.%d", s.member, n), body)
+}
+
+// replay tells the recent events once more. In the middle of that another one happens.
+func (s *server) replay(m *bus.Msg) {
+	var ask messages.Replay
+	if json.Unmarshal(m.Data, &ask) != nil {
+		return
+	}
+	s.mu.Lock()
+	recent, handles := s.recent, s.holds[ask.Session]
+	s.mu.Unlock()
+	for handle := range handles {
+		for i, n := range recent {
+			s.sayNumbered(messages.SessionAgain, ask.Session, handle, n)
+			if i == 0 {
+				s.sayNumbered(messages.SessionEvent, ask.Session, handle, recent[len(recent)-1])
+				s.sayNumbered(messages.SessionEvent, ask.Session, handle, recent[len(recent)-1]+1)
+			}
+		}
+	}
+	_ = s.p.bus.Publish(messages.HandleSubject(ask.Session, messages.SessionCaught, 0), s.member.String(), nil)
+}
+
+// A new owner tells the client what its predecessor may have died with, in order, and what comes meanwhile behind it.
+func TestEventsOfFormerOwner(t *testing.T) {
+	c := newCluster(t)
+	media := c.server("media-a")
+	first := c.node("node-1", nil)
+	waitServers(t, first, 1)
+	k := c.client()
+	s := k.create()
+	h := k.attach(s)
+	k.ask(s, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, s, h)
+	second := c.node("node-2", nil)
+	waitServers(t, second, 1)
+	media.mu.Lock()
+	media.recent = []int{101, 102, 103}
+	media.mu.Unlock()
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	waitFor(t, func() string {
+		for {
+			d, ok := k.take(func(d delivered) bool {
+				return d.body["janus"] == "event" && strings.HasPrefix(fmt.Sprint(d.body["transaction"]), "10")
+			})
+			if !ok {
+				break
+			}
+			delivery, err := messages.ParseDelivery(d.delivery)
+			if want := fmt.Sprintf("%v.%v", media.member, d.body["transaction"]); err != nil || delivery.Origin != want {
+				t.Errorf("delivered as %s, want the origin %s (%v)", d.delivery, want, err)
+			}
+			got = append(got, d.body["transaction"].(string))
+		}
+		if want := []string{"101", "102", "103", "104"}; !slices.Equal(got, want) {
+			return fmt.Sprintf("the client heard %v", got)
+		}
+		return ""
+	})
+}
