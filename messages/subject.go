@@ -72,9 +72,8 @@ func HeartbeatSubject(role Role, name string) string {
 }
 
 // MediaAsk, MediaInfo, MediaReplay, EdgeAsk, NodeAnswer and NodeYield are the control subjects of one member.
-func MediaAsk(server Member) string  { return MediaPrefix(server) + ".ask" }
-func MediaInfo(server Member) string { return MediaPrefix(server) + ".info" }
-
+func MediaAsk(server Member) string    { return MediaPrefix(server) + ".ask" }
+func MediaInfo(server Member) string   { return MediaPrefix(server) + ".info" }
 func MediaReplay(server Member) string { return MediaPrefix(server) + ".replay" }
 func EdgeAsk(edge Member) string       { return EdgePrefix(edge) + ".ask" }
 func NodeYield(node Member) string     { return NodePrefix(node) + ".yield" }
