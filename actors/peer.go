@@ -233,19 +233,19 @@ func (s *session) peerList(h *handle, r *request) {
 // peerRegister gives the handle a name, if nobody has it.
 func (s *session) peerRegister(h *handle, r *request, username janusjson.Value) {
 	p := h.peer
-	text, ok := username.Text()
-	switch {
+	key := plugin.KeyOf(username)
+	switch _, ok := username.Text(); {
 	case p.name != "":
 		s.peerRefuse(h, r, &peerError{477, "Already registered (" + unquote(p.name) + ")"})
 		return
 	case !ok:
 		s.peerRefuse(h, r, missing(username, "username"))
 		return
-	case len(text) > maxRoomKey/2:
+	case len(key) > maxRoomKey:
 		s.peerRefuse(h, r, &peerError{474, "Invalid element (username is too long)"})
 		return
 	}
-	p.asking = plugin.KeyOf(username)
+	p.asking = key
 	n, name, me := s.node, messages.RoomName{Plugin: h.plugin, Key: p.asking}, *s.member(h)
 	s.peerAsk(h, func(ctx context.Context) func() {
 		answer := n.askRoom(ctx, name, messages.RoomAsk{ID: r.identity, Claim: messages.ClaimNew, Member: &me})

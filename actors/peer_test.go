@@ -236,7 +236,7 @@ func TestPeersOutliveOwner(t *testing.T) {
 	c := newCluster(t)
 	first := c.node("node-1", peers)
 	k := c.client()
-	a, b := k.peerUser("a"), k.peerUser("b")
+	a, b := k.peerUser("a<&>"), k.peerUser("b")
 	a.call(b, "b")
 	c.node("node-2", peers)
 	if err := first.Stop(t.Context()); err != nil {
@@ -246,7 +246,7 @@ func TestPeersOutliveOwner(t *testing.T) {
 	if got := b.hears("trickle"); got["candidate"].(map[string]any)["candidate"] != "late" {
 		t.Errorf("heard %v", got)
 	}
-	if got := k.peerHandle().says(`{"request":"register","username":"a"}`); got != "476" {
+	if got := k.peerHandle().says(`{"request":"register","username":"a<&>"}`); got != "476" {
 		t.Errorf("a name that is held: %s", got)
 	}
 	b.sends("detach", "")

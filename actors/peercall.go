@@ -132,6 +132,14 @@ func checkSet(body janusjson.Object) *peerError {
 			return &peerError{474, "Invalid element type (" + p.name + " should be " + p.want + ")"}
 		}
 	}
+	for _, name := range []string{"substream", "temporal"} {
+		if n, whole := body.Get(name).Int(); body.Get(name).Kind() != janusjson.KindAbsent && (!whole || n < 0 || n > 2) {
+			return &peerError{474, "Invalid value (" + name + " should be 0, 1 or 2)"}
+		}
+	}
+	if n, whole := body.Get("fallback").Int(); body.Get("fallback").Kind() != janusjson.KindAbsent && (!whole || n < 0) {
+		return &peerError{474, "Invalid value (fallback should be a positive integer)"}
+	}
 	return nil
 }
 

@@ -81,7 +81,7 @@ func (n *Node) holds(ctx context.Context, holder messages.RoomMember, name messa
 // askPeer says something to a handle, again and again until its session's owner answers. It blocks until then or until ctx ends;
 // what was not answered is not known to be gone.
 func (n *Node) askPeer(ctx context.Context, message messages.PeerMessage) messages.PeerAnswer {
-	data, err := json.Marshal(message)
+	data, err := message.Marshal()
 	if err != nil {
 		return messages.PeerAnswer{Gone: true}
 	}

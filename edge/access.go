@@ -71,12 +71,14 @@ func faulty(answer []byte) bool {
 	return code != 0 && code != messages.CodePluginNotFound
 }
 
-// hasPlugin reports whether a media server has the plugin.
+// hasPlugin reports whether a media server has the plugin, or session nodes serve it.
 func (e *Edge) hasPlugin(plugin string) bool {
-	for _, p := range e.opts.Roster.View().Media() {
+	v := e.opts.Roster.View()
+	for _, p := range v.Media() {
 		if _, ok := p.Beat.Media.Plugins[plugin]; ok {
 			return true
 		}
 	}
-	return false
+	_, ok := v.Local()[plugin]
+	return ok
 }

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -256,7 +257,7 @@ func (i *cluster) value(f field, v *roster.View) json.RawMessage {
 	return f.value
 }
 
-// plugins are those that any live server has.
+// plugins are those that any live server has, and those that session nodes serve.
 func (i *cluster) plugins(v *roster.View) []field {
 	var all []field
 	have := make(map[string]bool)
@@ -272,7 +273,22 @@ func (i *cluster) plugins(v *roster.View) []field {
 			}
 		}
 	}
+	local := v.Local()
+	for _, name := range slices.Sorted(maps.Keys(local)) {
+		if !have[name] {
+			all = append(all, field{name, describe(name, local[name])})
+		}
+	}
 	return all
+}
+
+// describe is what info says of a plugin that session nodes serve, with the keys that Janus has for its own.
+func describe(name, version string) json.RawMessage {
+	last, _ := strconv.Atoi(version[strings.LastIndexByte(version, '.')+1:])
+	return object([]field{
+		{"name", quoted(name)}, {"author", quoted("januscloud")}, {"description", quoted("Served by session nodes, without a Janus")},
+		{"version_string", quoted(version)}, {"version", strconv.AppendInt(nil, int64(last), 10)},
+	})
 }
 
 // transports are those of this edge, in the words of the media server's where it has the same.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/roster"
 	"github.com/januscloud/januscloud/scripts/lab"
 )
 
@@ -73,8 +74,17 @@ func TestInfo(t *testing.T) {
 	})
 	stop()
 	info(plugins("b c"))
+	serves := roster.NewBeater(b, func() messages.Beat {
+		return messages.Beat{Role: messages.RoleSession, Member: messages.NewMember("n2"), State: messages.StateReady,
+			Session: &messages.SessionBeat{Plugins: map[string]string{"d": "0.0.6", "b": "1"}}}
+	})
+	defer serves.Stop()
+	info(plugins("b c d"))
+	info(func(m lab.Message) string {
+		return unless(string(m.Get("plugins", "d", "version")) == "6" && m.Text("plugins", "d", "version_string") == "0.0.6", "no version")
+	})
 	startMedia(t, b, "m3", []byte(`broken`)) // is asked again, and harms nobody
-	info(plugins("b c"))
+	info(plugins("b c d"))
 }
 
 // TestInfoIsPlain holds the bytes of an info to the form that everything else from here has.

@@ -3,6 +3,7 @@
 package messages
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 )
@@ -34,6 +35,15 @@ type PeerMessage struct {
 	// Data is a jsep, or a candidate.
 	Data   json.RawMessage `json:"data,omitempty"`
 	Reason string          `json:"reason,omitempty"` // of PeerHangup
+}
+
+// Marshal writes the message. Names and data arrive as they are: json.Marshal would escape what HTML does not like.
+func (m PeerMessage) Marshal() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(m)
+	return b.Bytes(), err
 }
 
 // PeerAnswer answers a PeerMessage.

@@ -138,6 +138,7 @@ func (c *devCommand) startJanus(ctx context.Context, p *process, folder string) 
 // startRoles starts a session node, a media role for each Janus and an edge, in this order: clients come last.
 func (c *devCommand) startRoles(ctx context.Context, p *process, servers []fleet.Janus) (readyLine, error) {
 	p.health.Expect("edge")
+	c.PeerCalls = true
 	if _, err := p.startSession(ctx, devName, "", c.Session, config.Records{}, c.Plugins); err != nil {
 		return readyLine{}, err
 	}

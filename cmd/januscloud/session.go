@@ -59,16 +59,21 @@ func (p *process) startSession(ctx context.Context, name, region string, c confi
 	return readyLine{role: "session", name: name, nats: p.servers()}, nil
 }
 
-// routersOf are the routers of Janus's own plugins, and those that are described.
+// routersOf are the routers of Janus's own plugins, and those that are asked for or described.
 func routersOf(c config.Plugins) (plugin.Routers, error) {
+	standard := plugin.Standard()
+	if c.PeerCalls {
+		call := plugin.P2PCall()
+		standard[call.Plugin()] = call
+	}
 	if c.PluginRouters == "" {
-		return plugin.Standard(), nil
+		return standard, nil
 	}
 	text, err := os.ReadFile(c.PluginRouters)
 	if err != nil {
 		return nil, fmt.Errorf("plugin-routers: %w", err)
 	}
-	routers, err := plugin.Read(text, plugin.Standard())
+	routers, err := plugin.Read(text, standard)
 	if err != nil {
 		return nil, fmt.Errorf("plugin-routers: %s: %w", c.PluginRouters, err)
 	}

@@ -144,10 +144,13 @@ func (t *Tokens) plugins(r *record) []string {
 	return r.Plugins
 }
 
-// known are the plugins of all media servers.
+// known are the plugins of all media servers, and those that session nodes serve.
 func (t *Tokens) known() map[string]bool {
-	known := make(map[string]bool)
-	for _, p := range t.opts.Roster.View().Media() {
+	known, v := make(map[string]bool), t.opts.Roster.View()
+	for plugin := range v.Local() {
+		known[plugin] = true
+	}
+	for _, p := range v.Media() {
 		for plugin := range p.Beat.Media.Plugins {
 			known[plugin] = true
 		}

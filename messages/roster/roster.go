@@ -77,6 +77,17 @@ func (v *View) Nodes() []Peer { return v.nodes }
 // Media are the media servers, by name.
 func (v *View) Media() []Peer { return v.media }
 
+// Local are the plugins that session nodes serve without a Janus, with their versions.
+func (v *View) Local() map[string]string {
+	local := make(map[string]string)
+	for _, p := range v.nodes {
+		if !p.Silent {
+			maps.Copy(local, p.Beat.Session.Plugins)
+		}
+	}
+	return local
+}
+
 // Edges are the edges, by name.
 func (v *View) Edges() []Peer { return v.edges }
 

@@ -109,6 +109,7 @@ type Records struct {
 
 // Plugins is what a session role is told of plugins that it does not know.
 type Plugins struct {
+	PeerCalls     bool   `name:"peer-calls" help:"Serve janus.plugin.p2pcall: the requests and events of videocall, but media go from one browser to the other, and no Janus is needed. Same on all session roles; dev always does."`
 	PluginRouters string `name:"plugin-routers" placeholder:"FILE" help:"YAML file that says what the requests of your own plugins refer to, so that all who name the same room meet on one Janus; actors/plugin/example has one."`
 }
 
