@@ -28,7 +28,8 @@ const (
 // after a short pause.
 func TestKillSessionNode(t *testing.T) {
 	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 1, janus: 2})
-	t.Run("alone", func(t *testing.T) { c.killSessionNode(t, "alone") })
+	kill := (*lab.RoleProcess).Kill
+	t.Run("alone", func(t *testing.T) { c.killSessionNode(t, "alone", kill) })
 	// Somebody who listens to everything keeps NATS from telling that a request found nobody to take it.
 	conn, err := nats.Connect(c.nats.URL())
 	if err != nil {
@@ -38,11 +39,30 @@ func TestKillSessionNode(t *testing.T) {
 	if _, err := conn.Subscribe("janus.>", func(*nats.Msg) {}); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("overheard", func(t *testing.T) { c.killSessionNode(t, "overheard") })
+	t.Run("overheard", func(t *testing.T) { c.killSessionNode(t, "overheard", kill) })
 }
 
-// killSessionNode kills the only node, which leaves the new one that it starts before.
-func (c *testCluster) killSessionNode(t *testing.T, prefix string) {
+// TestFreezeSessionNode freezes a session node with 200 sessions, which another one takes over, and wakes it when it is deposed: it
+// must find that out before it says anything.
+func TestFreezeSessionNode(t *testing.T) {
+	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 1, janus: 2})
+	frozen := c.nodes[0]
+	c.killSessionNode(t, "frozen", func(victim *lab.RoleProcess) { victim.Freeze() })
+	ctx := within(t, time.Minute)
+	callers := c.connect(ctx, t, "later", 100)
+	c.askWhile(ctx, t, callers, frozen.Thaw)
+	each(t, callers, func(_ int, k *caller) error { return k.say(ctx) })
+	each(t, callers, func(_ int, k *caller) error { return k.checkAll() })
+	lab.WaitFor(t, 10*time.Second, func() string { // it has taken part again
+		if ready, err := metrics(frozen); err != nil || ready["januscloud_session_partitions"] == 0 {
+			return fmt.Sprintf("the frozen node owns %v partitions (%v)", ready["januscloud_session_partitions"], err)
+		}
+		return ""
+	})
+}
+
+// killSessionNode ends the only node, one way or another, which leaves the new one that it starts before.
+func (c *testCluster) killSessionNode(t *testing.T, prefix string, end func(*lab.RoleProcess)) {
 	const clients = 200
 	ctx := within(t, 2*time.Minute)
 	callers := c.connect(ctx, t, prefix, clients)
@@ -63,7 +83,7 @@ func (c *testCluster) killSessionNode(t *testing.T, prefix string) {
 	}
 	successor := c.addNode(t)
 
-	pauses := c.askWhile(ctx, t, callers, victim.Kill)
+	pauses := c.askWhile(ctx, t, callers, func() { end(victim) })
 	slices.Sort(pauses)
 	t.Logf("longest pause of each of %d sessions: median %v, longest %v", clients,
 		pauses[clients/2].Round(time.Millisecond), pauses[clients-1].Round(time.Millisecond))
