@@ -109,7 +109,7 @@ func (s *server) passed(r *request, verb janusjson.Verb) {
 		case messages.CodeHandleNotFound:
 			s.answerAnew(r, messages.ErrHandleNotFound(r.handle, r.session)) // Janus names its own id
 			if h := s.ours[handleKey{r.session, r.handle}]; h != nil {
-				s.endHandle(h, false)
+				s.endHandle(h, true) // its event "detached" may still be to come
 			}
 			return
 		}

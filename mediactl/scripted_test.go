@@ -305,6 +305,9 @@ func TestLostParts(t *testing.T) {
 	if len(janus.Requests()) != before {
 		t.Errorf("Janus was asked about handle %d, which it does not have", handle)
 	}
+	// Whoever detached it, an administrator perhaps: a request may have overtaken the news.
+	janus.Say(fmt.Sprintf(`{"janus":"detached","session_id":%d,"sender":%d}`, session, handle))
+	r.event(session, 1, "detached")
 
 	janus.Script(nil)
 	r.attach(session, 2)
