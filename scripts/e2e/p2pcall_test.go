@@ -158,3 +158,19 @@ func TestPeerConversations(t *testing.T) {
 		}
 	}
 }
+
+// TestPeerCallPage has two browsers call each other on the page that dev has for it: pictures, sound and data go from one to the
+// other, and no Janus has a handle.
+func TestPeerCallPage(t *testing.T) {
+	dev := lab.Role(t, "dev", "--janus", "1", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--demo", "127.0.0.1:0",
+		"--nats-listen", "off", "--health", "127.0.0.1:0")
+	one := startBrowser(t)
+	two := one.another(t)
+	for n, b := range []*browser{one, two} {
+		b.open(t, dev.Ready.Fields["demo"]+"p2pcalltest.html", n)
+	}
+	videoCall(t, one, two)
+	if handles := metric(t, dev, "januscloud_media_handles"); handles != 0 {
+		t.Errorf("%g handles on a Janus", handles)
+	}
+}

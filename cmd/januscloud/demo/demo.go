@@ -9,10 +9,12 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"mime"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Folder is where Debian puts the pages.
@@ -40,6 +42,7 @@ func pages() []page {
 		{"videoroomtest.html", "Video Room", "a conference: open it several times"},
 		{"mvideoroomtest.html", "Video Room, multistream", "the same over one connection for all streams"},
 		{"videocalltest.html", "Video Call", "two register a name each, one calls the other"},
+		{"p2pcalltest.html", "P2P Call", "the same from one browser to the other, without a Janus"},
 		{"audiobridgetest.html", "Audio Bridge", "a mixed audio conference"},
 		{"textroomtest.html", "Text Room", "chat over data channels"},
 		{"streamingtest.html", "Streaming", "listen to the sample streams"},
@@ -67,6 +70,17 @@ func New(o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", fixed("text/html; charset=utf-8", index))
 	mux.HandleFunc("GET /settings.js", fixed("text/javascript; charset=utf-8", settings(o.Port, o.HTTP)))
+	for file := range peerCallPage() {
+		mux.HandleFunc("GET /"+file, func(w http.ResponseWriter, _ *http.Request) {
+			text, err := peerCallFile(o.Folder, file)
+			if err != nil {
+				http.Error(w, "not installed", http.StatusNotFound)
+				return
+			}
+			w.Header().Set("Content-Type", mime.TypeByExtension(filepath.Ext(file)))
+			_, _ = w.Write(text)
+		})
+	}
 	mux.Handle("GET /", http.FileServer(http.Dir(o.Folder)))
 	if o.Health != nil {
 		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
@@ -93,7 +107,11 @@ func renderIndex(o Options) ([]byte, error) {
 	}
 	var installed []page
 	for _, p := range pages() {
-		if _, err := os.Stat(filepath.Join(o.Folder, p.File)); err == nil {
+		file := p.File
+		if stock, derived := peerCallPage()[file]; derived {
+			file = stock
+		}
+		if _, err := os.Stat(filepath.Join(o.Folder, file)); err == nil {
 			installed = append(installed, p)
 		}
 	}
@@ -126,6 +144,18 @@ function remembered(name) {
 }
 var token = remembered("token"), apisecret = remembered("apisecret");
 `)
+}
+
+// peerCallPage are the files of the page for calls without a Janus, by the stock files that they are made of: janus.plugin.p2pcall
+// has the requests and events of the video call.
+func peerCallPage() map[string]string {
+	return map[string]string{"p2pcalltest.html": "videocalltest.html", "p2pcalltest.js": "videocalltest.js"}
+}
+
+func peerCallFile(folder, file string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(folder, peerCallPage()[file]))
+	names := strings.NewReplacer("videocalltest.js", "p2pcalltest.js", "janus.plugin.videocall", "janus.plugin.p2pcall")
+	return []byte(names.Replace(string(text))), err
 }
 
 func fixed(contentType string, body []byte) http.HandlerFunc {

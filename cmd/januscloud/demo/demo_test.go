@@ -24,6 +24,8 @@ func stock(t *testing.T) string {
 		"javascript/janus-gateway/janus.min.js":   "stock library",
 		"secret.txt":                              "not for anybody",
 		"janus/demos/videoroomtest.html":          "<title>stock room</title>",
+		"janus/demos/videocalltest.html":          `<script src="videocalltest.js"></script>`,
+		"janus/demos/videocalltest.js":            `plugin: "janus.plugin.videocall"`,
 		"janus/demos/javascript-is-a-link-really": "",
 	} {
 		path := filepath.Join(root, file)
@@ -70,6 +72,10 @@ func TestHandler(t *testing.T) {
 		{"GET", "/settings.js", 200, `location.protocol + "//" + location.hostname + ":8088/janus"];`, ""},
 		{"GET", "/settings.js", 200, "var iceServers = [];", ""},
 		{"GET", "/settings.js", 200, `var token = remembered("token"), apisecret = remembered("apisecret");`, ""},
+		{"GET", "/", 200, `<a href="p2pcalltest.html">`, ""},
+		{"GET", "/p2pcalltest.html", 200, `<script src="p2pcalltest.js">`, "videocall"},
+		{"GET", "/p2pcalltest.js", 200, `"janus.plugin.p2pcall"`, "videocall"},
+		{"GET", "/videocalltest.js", 200, `"janus.plugin.videocall"`, ""},
 		{"GET", "/metrics", 200, "health /metrics", ""},
 		{"GET", "/readyz", 200, "health /readyz", ""},
 		{"GET", "/nothing", 404, "", ""},
