@@ -202,8 +202,6 @@ func (s *session) unbind(h *handle, why string) {
 	s.keep(&h.record, h.stored(s.epoch()), nil)
 	s.node.emit(event)
 	s.log().Info("handle unbound", "handle", h.id, "reason", why)
-	if h.name != "" {
-		s.bind(h) // who has a name is to be found by it, though he may say nothing for long
-	}
+	s.rebind(h)
 	s.outcome(h)
 }

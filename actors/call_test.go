@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/januscloud/januscloud/actors/plugin"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/janusjson"
 )
@@ -305,6 +306,31 @@ func TestNameAndCallAtOnce(t *testing.T) {
 		if got := u.told(posted[2]); got != "calling" || serverOf(t, media, u) != serverOf(t, media, callee) {
 			t.Errorf("call: %s", got)
 		}
+	}
+}
+
+// What records say of a name is believed until something newer is known, and leaves handles without names alone.
+func TestNameOfRecord(t *testing.T) {
+	routers := plugin.Standard()
+	restored := func(pkg string) *handle {
+		h := &handle{plugin: pkg, state: bound}
+		h.engaged = true
+		h.adopt(routers)
+		return h
+	}
+	late := &messages.HandleRecord{Name: `"x"`}
+	h := restored(videocall)
+	if h.recall(nil) || !h.engaged {
+		t.Error("without a record, the handle may be in a call")
+	}
+	if !h.recall(late) || h.name != `"x"` || h.engaged {
+		t.Errorf("recalled: %q, in a call: %v", h.name, h.engaged)
+	}
+	if h.recall(&messages.HandleRecord{Name: `"y"`, Engaged: true}) || h.name != `"x"` || h.engaged {
+		t.Errorf("recalled again: %q", h.name)
+	}
+	if h := restored(videoroom); h.recall(late) && h.name != "" || !h.engaged {
+		t.Errorf("a handle in a room: %q, %v", h.name, h.engaged)
 	}
 }
 

@@ -35,6 +35,29 @@ func (h *handle) adopt(routers plugin.Routers) {
 	}
 }
 
+// recall takes over what a record says of the handle's name and call, unless the handle has learned of a name since. r may be nil.
+func (h *handle) recall(r *messages.HandleRecord) bool {
+	switch {
+	case r == nil || h.name != "":
+		return false
+	case h.peer != nil:
+		h.peer.name, h.peer.call = r.Name, r.Call
+		if r.With != nil {
+			h.peer.with = *r.With
+		}
+	case h.names != nil:
+		h.name, h.engaged = r.Name, r.Engaged
+	}
+	return r.Name != ""
+}
+
+// rebind binds a handle that has a name, so that it is to be found by it, though its client may say nothing for long.
+func (s *session) rebind(h *handle) {
+	if h.name != "" && h.state == unbound {
+		s.bind(h)
+	}
+}
+
 // member is the handle as a holder of names.
 func (s *session) member(h *handle) *messages.RoomMember {
 	return &messages.RoomMember{Session: s.id, Handle: h.id, Server: h.server}

@@ -66,12 +66,16 @@ func (s *session) onLateRecords(m lateRecords) {
 	for id, f := range m.found.handles {
 		at, exists := s.find(id)
 		if exists {
+			if h := s.handles[at]; h.recall(f.record) {
+				s.keep(&h.record, h.stored(s.epoch()), nil)
+			}
 			continue
 		}
 		if h := restoreHandle(s, id, f, m.answered); h != nil {
 			s.handles = slices.Insert(s.handles, at, h)
 			s.node.metrics.handles.Inc()
 			s.keep(&h.record, h.stored(s.epoch()), nil)
+			s.rebind(h)
 		}
 	}
 }
@@ -85,9 +89,7 @@ func (s *session) onRestored() {
 	s.keep(&s.record, s.stored(), nil)
 	for _, h := range s.handles {
 		s.keep(&h.record, h.stored(s.epoch()), nil)
-		if h.name != "" && h.state == unbound {
-			s.bind(h)
-		}
+		s.rebind(h)
 	}
 }
 
@@ -99,7 +101,7 @@ func restoreHandle(s *session, id uint64, f *foundHandle, answered map[messages.
 		h.identity, h.plugin, h.request = r.Identity, r.Plugin, r.Request
 		h.created = time.UnixMilli(r.Created)
 		h.server, h.janus = r.Server, r.Janus
-		h.opaqueID, h.name = opaqueIDOf(r.Request), r.Name
+		h.opaqueID = opaqueIDOf(r.Request)
 	case !f.server.IsZero():
 		// Its record was never written. What it needs to be bound again is known but for its opaque id.
 		h.plugin, h.created = f.held.Plugin, time.Now()
@@ -114,19 +116,11 @@ func restoreHandle(s *session, id uint64, f *foundHandle, answered map[messages.
 		h.server, h.janus = messages.Member{}, 0 // its media server says that it has no such handle
 	}
 	h.adopt(s.node.Routers)
-	if h.peer != nil && f.record != nil {
-		h.peer.name, h.peer.call, h.name = f.record.Name, f.record.Call, ""
-		if f.record.With != nil {
-			h.peer.with = *f.record.With
-		}
-	}
 	if !h.server.IsZero() {
 		h.state, h.engaged = bound, true // whatever it is in, it stays where it is
-		if h.names != nil && f.record != nil {
-			h.engaged = f.record.Engaged
-		}
 		s.touch(h.server)
 	}
+	h.recall(f.record)
 	return h
 }
 

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -51,11 +52,17 @@ func TestPeerCalls(t *testing.T) {
 type peer struct {
 	*lab.Client
 	t               *testing.T
-	name            string
+	name, sdp       string // of its offers and answers; empty: one that says which it is
 	session, handle uint64
 }
 
 func newPeer(ctx context.Context, t *testing.T, url, name string) *peer {
+	t.Helper()
+	return newUser(ctx, t, url, "janus.plugin.p2pcall", name)
+}
+
+// newUser connects somebody and gives him a name.
+func newUser(ctx context.Context, t *testing.T, url, plugin, name string) *peer {
 	t.Helper()
 	c, err := lab.Dial(ctx, url)
 	if err != nil {
@@ -64,7 +71,7 @@ func newPeer(ctx context.Context, t *testing.T, url, name string) *peer {
 	t.Cleanup(func() { _ = c.Close() })
 	p := &peer{Client: c, t: t, name: name}
 	if p.session, err = c.Create(ctx); err == nil {
-		p.handle, err = c.Attach(ctx, p.session, "janus.plugin.p2pcall")
+		p.handle, err = c.Attach(ctx, p.session, plugin)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +85,7 @@ func (p *peer) post(ctx context.Context, body, kind, want string) {
 	p.t.Helper()
 	message := map[string]any{"janus": "message", "session_id": p.session, "handle_id": p.handle, "body": json.RawMessage(body)}
 	if kind != "" {
-		message["jsep"] = map[string]any{"type": kind, "sdp": "v=0 " + kind}
+		message["jsep"] = map[string]any{"type": kind, "sdp": cmp.Or(p.sdp, "v=0 "+kind)}
 	}
 	got, err := p.RequestEvent(ctx, message)
 	if err != nil || got.Text("plugindata", "data", "result", "event") != want {
