@@ -5,6 +5,7 @@ package actors
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/januscloud/januscloud/actors/plugin"
 	"github.com/januscloud/januscloud/messages"
@@ -199,6 +200,37 @@ func TestPeerLeaves(t *testing.T) {
 	}
 }
 
+// Who says nothing for too long has hung up.
+func TestPeerTimesOut(t *testing.T) {
+	c := newCluster(t)
+	c.node("node-1", func(o *Options) {
+		peers(o)
+		o.SessionTimeout = 2 * time.Second
+	})
+	k := c.client()
+	a, b := k.peerUser("a"), k.peerUser("b")
+	a.call(b, "b")
+	waitFor(t, func() string {
+		b.ask(b.session, `{"janus":"keepalive","transaction":"k","session_id":%d}`, b.session)
+		if _, heard := b.take(func(d delivered) bool {
+			return d.body["sender"] == float64(b.handle) && result(d.body)["event"] == "hangup" && result(d.body)["reason"] == "Remote WebRTC hangup"
+		}); !heard {
+			return "the other side is still there"
+		}
+		return ""
+	})
+	waitFor(t, func() string {
+		if got := b.says(`{"request":"list"}`); got != "<nil>" {
+			t.Fatalf("list: %s", got)
+		}
+		data := b.outcome(b.post(`{"request":"list"}`))
+		if list := data["result"].(map[string]any)["list"].([]any); len(list) != 1 {
+			return fmt.Sprintf("listed: %v", list)
+		}
+		return ""
+	})
+}
+
 // A name whose holder is gone without a word is free; of many who want it, one gets it.
 func TestPeerNames(t *testing.T) {
 	k, nodes := peerCluster(t)
@@ -207,6 +239,10 @@ func TestPeerNames(t *testing.T) {
 	got := nodes[0].askRoom(t.Context(), name, messages.RoomAsk{ID: "x", Claim: messages.ClaimNew, Member: &ghost})
 	if got.Member == nil || *got.Member != ghost {
 		t.Fatalf("claimed: %+v", got)
+	}
+	u := k.peerUser("caller")
+	if got := u.told(u.postWith(offer, `{"request":"call","username":"ghost"}`)); got != "478" {
+		t.Errorf("call of who is gone: %s", got)
 	}
 	var all []*user
 	for range 8 {

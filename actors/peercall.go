@@ -61,7 +61,7 @@ func (s *session) peerRings(h *handle, r *request, first messages.PeerMessage, f
 	rings := found.Member != nil && !answer.Gone && !answer.Busy && first.Data != nil
 	if p.call != first.Call || s.ending != nil || s.handle(h.id) != h {
 		if rings { // the caller left meanwhile
-			s.peerOver(h, []messages.PeerMessage{{
+			s.peerOver([]messages.PeerMessage{{
 				Kind: messages.PeerHangup, To: first.To, From: first.From, Name: first.Name, Call: first.Call, N: first.N + 1, Reason: "Remote WebRTC hangup",
 			}})
 		}
@@ -297,7 +297,7 @@ func (s *session) peerLeave(h *handle) {
 	if p.call != "" && p.with.Session != 0 {
 		s.peerSay(h, messages.PeerHangup, nil, "Remote WebRTC hangup")
 	}
-	s.peerOver(h, p.out)
+	s.peerOver(p.out)
 	p.out, p.call = nil, ""
 	if p.name != "" {
 		s.freeName(h, p.name)
@@ -305,7 +305,7 @@ func (s *session) peerLeave(h *handle) {
 }
 
 // peerOver says the last words of a handle.
-func (s *session) peerOver(_ *handle, last []messages.PeerMessage) {
+func (s *session) peerOver(last []messages.PeerMessage) {
 	last = slices.DeleteFunc(slices.Clone(last), func(m messages.PeerMessage) bool { return m.To.Session == 0 })
 	if len(last) == 0 {
 		return
