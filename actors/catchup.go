@@ -4,6 +4,7 @@ package actors
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
@@ -99,4 +100,26 @@ func (s *session) caughtUp() {
 		}
 		s.event(in)
 	}
+}
+
+// maxOrigins bounds the media servers whose events are remembered by a session.
+const maxOrigins = 8
+
+// heard remembers the last event of a media server, for the edge that the session may be claimed through: should this owner die,
+// that edge must know what the one before it has written.
+func (s *session) heard(origin string) {
+	server, _, ok := messages.CutOrigin(origin)
+	if !ok {
+		return
+	}
+	for i, o := range s.origins {
+		if other, _, _ := messages.CutOrigin(o); other == server {
+			s.origins[i] = origin
+			return
+		}
+	}
+	if len(s.origins) == maxOrigins {
+		s.origins = slices.Delete(s.origins, 0, 1)
+	}
+	s.origins = append(s.origins, origin)
 }

@@ -312,6 +312,7 @@ func (s *session) event(in *inbound) {
 	case m.Verb() == janusjson.VerbDetached && h != nil && h.detach == "":
 		s.remove(h) // the plugin ended it, or an administrator
 	}
+	s.heard(in.msg.Reply)
 	s.tellClient(keptEvent{in.msg.Data, in.msg.Reply})
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -53,6 +54,8 @@ type session struct {
 	record    record
 	lastOp    uint64
 	ops       map[uint64]*record // writes in flight, by operation
+	origins   []string           // of the last event of each media server
+	claimID   string             // identity of the last claim, whose answer tells them to another edge
 	catching  *catching          // not nil: events that were on their way to a former owner are waited for
 	ending    *ending            // not nil: the session is over, what remains is cleaning up
 }
@@ -382,7 +385,11 @@ func (s *session) replyTo(r *request) messages.Reply {
 // deliver sends the answer to a request to the connection that asked. If NATS does not take it, the edge will repeat.
 func (s *session) deliver(identity string, body []byte) {
 	identity, _ = messages.CutRepeat(identity)
-	s.publish(identity, "", body)
+	origin := ""
+	if identity == s.claimID {
+		origin = strings.Join(s.origins, messages.OriginSeparator)
+	}
+	s.publish(identity, origin, body)
 }
 
 // notify sends what the session itself has to say.

@@ -18,6 +18,7 @@ func (s *session) claim(r *request) {
 	}
 	was := s.transport
 	s.transport, s.gone, s.unheard = t, false, messages.Transport{}
+	s.claimID, _ = messages.CutRepeat(r.identity)
 	s.answer(r, "success")
 	if was.Polling {
 		s.kept, s.keptBytes = nil, 0

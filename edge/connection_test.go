@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
 )
 
 // TestConnectionIsSmall holds what an idle client costs here: the connection, and its place in the table.
@@ -141,6 +142,20 @@ func TestEventsOnce(t *testing.T) {
 			r.event(c.number, messages.Delivery{Session: 7, Origin: origin}, []byte(`"`+origin+`"`))
 		}
 		expect(t, "written", strings.Join(to.take(), " "), `"a~1.5" "a~1.6" "b~2.1" "" "a~1.7" "" "odd"`)
+		// Another connection claims the session: what the first one was sent is not for it.
+		other, mine := r.connect()
+		r.serve(other, []byte(`{"janus":"claim","session_id":7,"transaction":"c"}`))
+		claim := r.bus.take()[0]
+		r.Edge.receive(&bus.Msg{
+			Subject: claim.reply, Data: []byte(`{"janus":"success"}`),
+			Reply: messages.Delivery{Partition: messages.PartitionOf(7), Session: 7, Epoch: messages.Epoch{Number: 1, Node: "n1"}, Seq: 1, Origin: "a~1.7,b~2.1"}.String(),
+		})
+		mine.take()
+		for _, origin := range []string{"a~1.7", "b~2.1", "a~1.8", "b~2.2", "c~1.1"} {
+			r.event(other.number, messages.Delivery{Session: 7, Origin: origin}, []byte(`"`+origin+`"`))
+		}
+		expect(t, "written after the claim", strings.Join(mine.take(), " "), `"a~1.8" "b~2.2" "c~1.1"`)
+		r.close(other)
 		r.close(c)
 		r.bus.take()
 	})

@@ -5,6 +5,7 @@ package edge
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
@@ -42,7 +43,7 @@ func (e *Edge) receive(m *bus.Msg) {
 	case s.Event:
 		e.event(s.Connection, d, m.Data)
 	default:
-		e.answer(s, m.Data)
+		e.answer(s, d.Origin, m.Data)
 	}
 	if news {
 		e.repeater.repeatOne(d.Partition)
@@ -56,7 +57,7 @@ func (e *Edge) malformed(m *bus.Msg, err error) {
 
 // answer passes the reply to a request on to the client that asked. A second reply, or one that comes too late, finds no
 // request.
-func (e *Edge) answer(s messages.EdgeSubject, data []byte) {
+func (e *Edge) answer(s messages.EdgeSubject, origins string, data []byte) {
 	partition := messages.PartitionOf(s.Session)
 	r, held := e.partitions[partition].take(s.Connection, s.Session, s.N)
 	if held {
@@ -79,6 +80,11 @@ func (e *Edge) answer(s messages.EdgeSubject, data []byte) {
 	switch r.verb {
 	case janusjson.VerbCreate, janusjson.VerbClaim, janusjson.VerbDestroy:
 		conflict = e.settle(r, data)
+	}
+	for origins != "" { // written already, by the edge before
+		var origin string
+		origin, origins, _ = strings.Cut(origins, messages.OriginSeparator)
+		r.conn.hears(r.session, origin)
 	}
 	e.release(r)
 	if conflict && r.drawn && e.redraw(r) {

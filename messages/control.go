@@ -54,6 +54,9 @@ type Replay struct {
 	Epoch   Epoch  `json:"epoch"`
 }
 
+// OriginSeparator separates the origins that the answer to a claim tells: of the last event of each media server.
+const OriginSeparator = ","
+
 // CutOrigin cuts an event's number off the Origin of a Delivery; ok is false when it has none.
 func CutOrigin(origin string) (server string, seq uint64, ok bool) {
 	i := strings.LastIndexByte(origin, '.')

@@ -383,8 +383,9 @@ type Delivery struct {
 	Session   uint64
 	Epoch     Epoch
 	Seq       uint64 // from 1, per session and epoch
-	// Origin is <server>.<seq> of the media server's event that is delivered, or was last; empty: of none. Events of one server
-	// reach an edge in the order of these numbers, so that one which comes twice can be told.
+	// Origin is <server>.<seq> of the media server's event that is delivered; empty: it is none. Events of one server reach an
+	// edge in the order of these numbers, so that one which comes twice can be told. The answer to a claim has the origins of
+	// what was delivered before, see OriginSeparator.
 	Origin string
 }
 
