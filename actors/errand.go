@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -62,19 +63,35 @@ func (n *Node) errand(to *actor.PID, f func(ctx context.Context) any) {
 	})
 }
 
-// askSteward puts a request to a plugin of a media server's Janus. It blocks until there is an answer or ctx ends.
+// askSteward puts a request to a plugin of a media server's Janus, again and again: a request with an ID is run once, one
+// without does no harm. It blocks until there is an answer, the server is lost (errServerGone), or ctx ends.
 func (n *Node) askSteward(ctx context.Context, server messages.Member, q messages.PluginRequest) (messages.PluginReply, error) {
 	var reply messages.PluginReply
 	data, err := json.Marshal(q)
 	if err != nil {
 		return reply, err
 	}
-	m, err := n.Bus.Request(ctx, messages.MediaPlugin(server), data)
-	if err != nil {
-		return reply, err
+	for {
+		try, cancel := context.WithTimeout(ctx, askEvery)
+		m, err := n.Bus.Request(try, messages.MediaPlugin(server), data)
+		cancel()
+		if err == nil {
+			return reply, json.Unmarshal(m.Data, &reply)
+		}
+		if _, up := n.upSince(server); !up {
+			return reply, fmt.Errorf("%w: %w", errServerGone, err)
+		}
+		if ctx.Err() != nil || q.ID == "" && !errors.Is(err, context.DeadlineExceeded) {
+			return reply, err
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			pause(ctx, askPause)
+		}
 	}
-	return reply, json.Unmarshal(m.Data, &reply)
 }
+
+// errServerGone says that a media server, or its Janus, is not there any more.
+var errServerGone = errors.New("media server is lost")
 
 // askRoom asks the owner of a room, again and again while the room changes hands. It blocks until there is an answer or ctx
 // ends, which is an answer with an error as well.

@@ -46,7 +46,7 @@ func (h *handle) recall(r *messages.HandleRecord) bool {
 			h.peer.with = *r.With
 		}
 	case h.names != nil:
-		h.name, h.engaged = r.Name, r.Engaged
+		h.name, h.engaged, h.live = r.Name, r.Engaged, r.Engaged
 	}
 	return r.Name != ""
 }

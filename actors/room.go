@@ -3,7 +3,9 @@
 package actors
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -291,6 +293,9 @@ func (r *room) onRan(m roomRan) {
 		r.busy = false
 	}
 	switch {
+	case errors.Is(m.err, errServerGone): // and with it the room, and whatever the request did to it
+		r.home = messages.Member{}
+		r.jobs = slices.Insert(r.jobs, 0, job)
 	case m.err != nil:
 		r.node.Log.Warn("request for a room not answered", "plugin", r.name.Plugin, "room", r.name.Key,
 			"request", job.route.Request, "server", m.server.Name, "error", m.err)
@@ -320,14 +325,32 @@ func (r *room) finish(m roomRan) {
 	case job.route.Creates:
 		r.created(job, m, data, answer)
 	case job.route.Ends:
-		r.home = messages.Member{}
-		r.forget(func() { r.answer(job, answer) })
+		r.ended(job, m.server, answer)
 	case job.route.Keep:
 		r.record.Made = append(r.record.Made, job.ask.Body)
 		r.keep(func() { r.answer(job, answer) })
 	default:
 		r.answer(job, answer)
 	}
+}
+
+// ended takes note that there is no such room any more. One that was not made here may be in the configuration of other Janus
+// as well: it ends there, too, or it would be found again.
+func (r *room) ended(job *roomJob, server messages.Member, answer messages.RoomAnswer) {
+	configured := len(r.record.Made) == 0
+	r.home = messages.Member{}
+	done := func() { r.answer(job, answer) }
+	if !configured {
+		r.forget(done)
+		return
+	}
+	r.busy = true
+	n, q := r.node, r.request("", job.ask.Body)
+	others := slices.DeleteFunc(n.serving(r.name.Plugin), func(m messages.Member) bool { return m == server })
+	r.node.errand(r.self, func(ctx context.Context) any {
+		n.askAll(ctx, others, q)
+		return roomStored{then: func() { r.forget(done) }}
+	})
 }
 
 // created takes note of a new room. One that its Janus gave an id to belongs to the owner of that id, who is told before the

@@ -24,6 +24,8 @@ type scriptedRooms struct {
 	asked []string // requests that were run, but for exists
 	next  int
 	deaf  bool
+	// answers are those to requests that have an id, which run once.
+	answers map[string]string
 }
 
 // steward answers for the videoroom plugin.
@@ -41,9 +43,19 @@ func (s *server) steward(m *bus.Msg) {
 	if s.janus.deaf {
 		return
 	}
-	data := s.janus.run(strings.ToLower(body.Request), string(body.Room))
-	if q.Plugin == videocall {
+	data, again := s.janus.answers[q.ID]
+	switch {
+	case again:
+	case q.Plugin == videocall:
 		data = s.calls.list()
+	default:
+		data = s.janus.run(strings.ToLower(body.Request), string(body.Room))
+	}
+	if q.ID != "" {
+		if s.janus.answers == nil {
+			s.janus.answers = map[string]string{}
+		}
+		s.janus.answers[q.ID] = data
 	}
 	reply, _ := json.Marshal(messages.PluginReply{Data: json.RawMessage(data)})
 	_ = s.p.bus.Publish(m.Reply, "", reply)
@@ -400,5 +412,44 @@ func TestRoomFoundByNextOwner(t *testing.T) {
 		if homeOf(t, media, fmt.Sprint(room)) != home {
 			t.Errorf("room %d moved", room)
 		}
+	}
+}
+
+// A room that several Janus have from their configuration ends on all of them, or the next who asks would find it again.
+func TestConfiguredRoomEnds(t *testing.T) {
+	k, _, media := roomCluster(t)
+	for _, m := range media {
+		m.janus.rooms = []string{"1234"}
+	}
+	s, h := k.person()
+	if got := k.video(s, h, `{"request":"destroy","room":1234}`); got["videoroom"] != "destroyed" {
+		t.Errorf("destroy: %v", got)
+	}
+	if got := k.video(s, h, `{"request":"exists","room":1234}`); got["exists"] != false {
+		t.Errorf("exists: %v", got)
+	}
+	if got := k.video(s, h, `{"request":"list"}`); len(got["list"].([]any)) != 0 {
+		t.Errorf("list: %v", got)
+	}
+}
+
+// A handle with a PeerConnection stays where it is, which would end with it.
+func TestLiveHandleStays(t *testing.T) {
+	k, _, media := roomCluster(t)
+	media[0].janus.rooms, media[1].janus.rooms = []string{"1"}, []string{"2"}
+	s, h := k.person()
+	k.video(s, h, `{"request":"join","room":1}`)
+	media[0].say(t, s, h, "webrtcup")
+	waitFor(t, func() string {
+		if _, heard := k.take(func(d delivered) bool { return d.body["janus"] == "webrtcup" }); heard {
+			return ""
+		}
+		return "no webrtcup"
+	})
+	k.video(s, h, `{"request":"join","room":2}`)
+	media[1].mu.Lock()
+	defer media[1].mu.Unlock()
+	if media[1].holds[s][h] {
+		t.Error("the handle was moved")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -161,17 +162,20 @@ func (r *room) remake() {
 // remakeOn puts the requests that made the room, or the rooms, to a Janus. What it says to each is its own affair: a room may
 // be there already.
 func (r *room) remakeOn(server messages.Member, reason string) {
-	n := r.node
+	n, router, alone := r.node, r.router, len(r.record.Parts) == 0
 	var made []messages.PluginRequest
 	for _, body := range r.record.all() {
 		made = append(made, r.request("", body))
 	}
 	r.node.errand(r.self, func(ctx context.Context) any {
 		out := remade{server: server, reason: "its Janus was lost; " + reason}
-		for _, q := range made {
+		for i, q := range made {
 			reply, err := n.askSteward(ctx, server, q)
 			if err == nil && reply.Error != nil {
 				err = reply.Error
+			}
+			if data, bad := janusjson.ParseObject(reply.Data); err == nil && alone && i == 0 && bad == nil && router.Failed(data) {
+				err = fmt.Errorf("not created: %s", reply.Data)
 			}
 			if err != nil {
 				out.err = err

@@ -21,6 +21,7 @@ const (
 type grant struct {
 	to    messages.RoomMember
 	until time.Time
+	ended bool // while a search is under way, whose outcome may be older: it begins anew
 }
 
 func (g grant) holds(now time.Time) bool { return now.Before(g.until) }
@@ -35,6 +36,11 @@ func (g grant) of(m *messages.RoomMember) bool {
 func (r *room) onName(l located, now time.Time) {
 	if len(l.homes) == 0 && len(l.missing) > 0 && now.Sub(r.trying) < searchTime {
 		r.node.Wheel.Arm(&r.rest, searchPause, func() { r.node.tell(r.self, roomAgain{}) })
+		return
+	}
+	if r.grant.ended {
+		r.grant.ended = false
+		r.locate()
 		return
 	}
 	var wait []*roomJob
@@ -75,14 +81,14 @@ func (r *room) claim(ask messages.RoomAsk, homes []messages.Member, now time.Tim
 	case elsewhere:
 		return messages.RoomAnswer{Server: homes[0]}
 	}
-	r.grant = grant{*ask.Member, now.Add(grantTime)}
+	r.grant = grant{to: *ask.Member, until: now.Add(grantTime)}
 	return messages.RoomAnswer{Member: ask.Member}
 }
 
 // given ends a promise: a Janus has given the name to its handle, or refused it.
 func (r *room) given(m *messages.RoomMember) {
 	if r.grant.of(m) {
-		r.grant = grant{}
+		r.grant = grant{ended: r.busy}
 	}
 	if len(r.jobs)+len(r.running) == 0 {
 		r.pump()

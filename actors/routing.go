@@ -21,6 +21,7 @@ const maxRoomKey = 1024
 type routing struct {
 	router  plugin.Router // nil: the plugin has none
 	engaged bool          // in a room or a call: it stays where it is
+	live    bool          // it has a PeerConnection, which ends with the handle there
 	pinned  bool          // the bind under way is to one server and no other
 	moved   bool          // it was on another server before, whose events are not the client's any more
 	errand  string        // identity of the message that is being looked after; empty: none
@@ -72,6 +73,9 @@ func (s *session) route(h *handle, r *request) bool {
 		return false
 	}
 	route := h.router.Route(body)
+	if route.Verb == plugin.Manage && !route.Creates && r.Has(janusjson.KeyJsep) {
+		route.Verb = plugin.Bind // Janus sets a PeerConnection up on the handle, whatever the plugin makes of it
+	}
 	switch {
 	case h.sought != "" && !h.engaged && (route.Verb == plugin.Bind || route.Verb == plugin.Claim):
 		s.waitBehind(h, r, first) // what came of the one before decides where the handle may be
@@ -90,7 +94,7 @@ func (h *handle) leads(route plugin.Route, r *request) bool {
 	case route.Verb == plugin.Any, len(route.Key) > maxRoomKey, h.named(route):
 		return false
 	case route.Verb == plugin.Bind:
-		return route.Key != "" && !h.engaged
+		return route.Key != "" && !h.engaged && !h.live
 	case route.Verb == plugin.Claim:
 		return true
 	}
@@ -208,6 +212,8 @@ func (s *session) onErrandDone(d errandDone) {
 		s.bring(h, &r, d.answer.Server)
 	case d.route.Verb == plugin.Claim:
 		s.granted(h, &r, d)
+	case len(d.answer.Data) == 0:
+		s.refuse(&r, messages.Errorf(messages.CodeUnknown, "The plugin did not answer"))
 	case d.route.Async:
 		s.say(&r, h, d.answer.Data)
 	default:
@@ -287,7 +293,7 @@ func (s *session) leave(h *handle, to messages.Member) {
 	event := s.about(h, messages.EventHandleMoved)
 	event.Reason, event.Server = "from "+h.server.Name, to.Name
 	s.node.emit(event)
-	h.state, h.server, h.janus, h.moved = unbound, messages.Member{}, 0, true
+	h.state, h.server, h.janus, h.moved, h.live = unbound, messages.Member{}, 0, true, false
 	for _, candidate := range h.early {
 		s.enqueue(h, queued{raw: candidate})
 	}
@@ -358,6 +364,12 @@ func (s *session) observe(h *handle, from string, m *janusjson.Message) bool {
 	var data janusjson.Object
 	if o, ok := m.Object(janusjson.KeyPluginData); ok {
 		data, _ = o.Get("data").Object()
+	}
+	switch m.Verb() {
+	case janusjson.VerbWebRTCUp:
+		h.live = true
+	case janusjson.VerbHangup, janusjson.VerbDetached:
+		h.live = false
 	}
 	was, answers := h.engaged, h.answers(m)
 	switch h.router.Observe(m.Verb(), data) {
