@@ -48,7 +48,7 @@ type room struct {
 	record roomRecord
 
 	jobs     []*roomJob // wait, in order
-	running  []*roomJob // were sent to the home
+	running  []*roomJob // were taken, and are not answered yet
 	busy     bool       // a step is under way that all others wait for
 	trying   time.Time  // since when the home is looked for
 	onPlaced func(placed)
@@ -206,6 +206,7 @@ func (r *room) pump() {
 func (r *room) next() *roomJob {
 	job := r.jobs[0]
 	r.jobs = slices.Delete(r.jobs, 0, 1)
+	r.running = append(r.running, job)
 	return job
 }
 
@@ -274,7 +275,6 @@ func (r *room) place(then func(placed)) {
 // run has a request run on a Janus. What makes, changes or ends the room is waited for by all others.
 func (r *room) run(job *roomJob, server messages.Member, reason string) {
 	r.busy = r.busy || job.exclusive()
-	r.running = append(r.running, job)
 	q := r.request(job.ask.ID, job.ask.Body)
 	r.node.errand(r.self, r.runner(job, server, reason, q))
 }
@@ -288,13 +288,13 @@ func (r *room) request(id string, body []byte) messages.PluginRequest {
 // onRan takes a Janus's answer to a request.
 func (r *room) onRan(m roomRan) {
 	job := m.job
-	r.running = slices.DeleteFunc(r.running, func(j *roomJob) bool { return j == job })
 	if job.exclusive() {
 		r.busy = false
 	}
 	switch {
 	case errors.Is(m.err, errServerGone): // and with it the room, and whatever the request did to it
 		r.home = messages.Member{}
+		r.release(job)
 		r.jobs = slices.Insert(r.jobs, 0, job)
 	case m.err != nil:
 		r.node.Log.Warn("request for a room not answered", "plugin", r.name.Plugin, "room", r.name.Key,
@@ -385,8 +385,14 @@ func (r *room) emit(what string, server messages.Member, reason string) {
 	r.node.emit(messages.Event{Type: what, Plugin: r.name.Plugin, Room: r.name.Key, Server: server.Name, Reason: reason})
 }
 
+// release takes a job off those that are under way.
+func (r *room) release(job *roomJob) {
+	r.running = slices.DeleteFunc(r.running, func(j *roomJob) bool { return j == job })
+}
+
 // answer answers a question, and remembers the answer for who asks again.
 func (r *room) answer(job *roomJob, a messages.RoomAnswer) {
+	r.release(job)
 	data, err := json.Marshal(a)
 	if err != nil {
 		data = []byte(`{"error":{"code":490,"reason":"Answer not understood"}}`)

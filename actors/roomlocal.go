@@ -28,7 +28,6 @@ type localServed struct {
 // whether he still does.
 func (r *room) serveLocal(job *roomJob) {
 	r.busy = true
-	r.running = append(r.running, job)
 	n, name, epoch := r.node, r.name, r.part.epoch
 	r.node.errand(r.self, func(ctx context.Context) any {
 		answer, err := n.local(ctx, name, epoch, job.ask)
@@ -41,7 +40,7 @@ func (r *room) serveLocal(job *roomJob) {
 }
 
 func (r *room) onLocal(m localServed) {
-	r.busy, r.running = false, nil
+	r.busy = false
 	r.answer(m.job, m.answer)
 	r.pump()
 }

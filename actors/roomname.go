@@ -51,6 +51,7 @@ func (r *room) onName(l located, now time.Time) {
 		case len(l.homes) > 0:
 			r.answer(job, messages.RoomAnswer{Server: l.homes[0]})
 		case r.grant.holds(now):
+			r.release(job)
 			wait = append(wait, job)
 		default:
 			r.answer(job, messages.RoomAnswer{})
