@@ -63,13 +63,6 @@ func (b *backend) next() string {
 	return got
 }
 
-func (b *backend) expect(what, got, want string) {
-	b.t.Helper()
-	if verb(b.t, got) != want {
-		b.t.Errorf("%s: %s, not %s", what, got, want)
-	}
-}
-
 // expectNext fails the test if what comes next is something else.
 func (b *backend) expectNext(want string) {
 	b.t.Helper()
