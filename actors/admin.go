@@ -221,7 +221,7 @@ func (s *session) describe(handle uint64) messages.AdminAnswer {
 		return messages.AdminAnswer{Error: messages.ErrHandleNotFound(handle, s.id)}
 	}
 	a.Handle = &messages.AdminHandle{Plugin: h.plugin, OpaqueID: h.opaqueID, Created: h.created.UnixMilli()}
-	if h.state == bound || h.state == recording {
+	if h.state == bound || h.state == recording || h.state == renewing {
 		a.Handle.Server, a.Handle.Janus = h.server, h.janus
 	}
 	return a

@@ -16,6 +16,8 @@ const (
 	bindWait = 4 * time.Second
 	// bindTries is how many media servers are tried for one request.
 	bindTries = 3
+	// renewWait is how long Janus may take to acknowledge the name of a handle that was moved.
+	renewWait = time.Second
 )
 
 // bindDue tells a session that a media server did not answer in time.
@@ -64,6 +66,10 @@ func (s *session) askAgain() {
 
 // onBindReply takes the media server's answer to an attach.
 func (s *session) onBindReply(h *handle, in *inbound) {
+	if h.state == renewing && in.msg.Reply == s.ownIdentity(h.id, h.attempt) {
+		s.bindDone(h)
+		return
+	}
 	if h.state != binding || in.msg.Reply != s.ownIdentity(h.id, h.attempt) {
 		return // of an attempt that was given up
 	}
@@ -103,11 +109,24 @@ func attached(body []byte) (uint64, *messages.Error) {
 	return 0, failure
 }
 
-// onRecorded lets the waiting requests go to the Janus that the handle is bound to.
+// onRecorded lets the waiting requests go to the Janus that the handle is bound to, when it has its name there: Janus hands the
+// messages of one handle to several threads, so that a call could overtake the name that it is made with.
 func (s *session) onRecorded(h *handle) {
 	if h.state != recording || s.ending != nil {
 		return
 	}
+	if !s.renew(h) {
+		s.bindDone(h)
+		return
+	}
+	h.state = renewing
+	due := bindDue{h.id, h.attempt}
+	s.node.Wheel.Arm(&h.timer, renewWait, func() { s.node.tell(s.self, due) })
+}
+
+// bindDone lets the waiting requests go.
+func (s *session) bindDone(h *handle) {
+	s.node.Wheel.Disarm(&h.timer)
 	h.state, h.tried = bound, nil
 	event := s.about(h, messages.EventHandleBound)
 	event.Reason = h.reason
@@ -116,7 +135,6 @@ func (s *session) onRecorded(h *handle) {
 	h.reason = ""
 	queue := h.queue
 	h.queue, h.queued = nil, 0
-	s.renew(h)
 	for _, q := range queue {
 		s.release1(h, q)
 	}
@@ -161,6 +179,10 @@ func (s *session) failBind(h *handle, failure *messages.Error) {
 // onBindDue gives up on a media server that does not answer an attach.
 func (s *session) onBindDue(due bindDue) {
 	h := s.handle(due.handle)
+	if h != nil && h.state == renewing && h.attempt == due.attempt && s.ending == nil {
+		s.bindDone(h)
+		return
+	}
 	if h == nil || h.state != binding || h.attempt != due.attempt || s.ending != nil {
 		return
 	}
@@ -193,6 +215,9 @@ func (s *session) onUnheard(arg string) {
 
 // unbind frees a handle whose Janus was lost: its next message binds it anew.
 func (s *session) unbind(h *handle, why string) {
+	if h.state == renewing {
+		s.bindDone(h) // what waits is answered as lost
+	}
 	if h.state != bound {
 		return
 	}

@@ -55,6 +55,7 @@ const (
 	placing               // the placer was asked
 	binding               // the media server was asked
 	recording             // the bind is being stored
+	renewing              // the name that the handle had elsewhere is being given to it again
 	bound
 )
 

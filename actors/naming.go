@@ -98,10 +98,10 @@ func (s *session) unclaim(h *handle) {
 	}
 }
 
-// renew asks the Janus that a handle was just bound to for the name that it had on another.
-func (s *session) renew(h *handle) {
+// renew asks the Janus that a handle was just bound to for the name that it had on another; false when it had none.
+func (s *session) renew(h *handle) bool {
 	if h.names == nil || h.name == "" {
-		return
+		return false
 	}
 	body := messages.Reply{Session: s.id, Transaction: []byte(`"` + renewal + `"`)}.Append(nil, janusjson.VerbMessage.String())
 	body = append(body[:len(body)-1], `,"handle_id":`...)
@@ -110,6 +110,7 @@ func (s *session) renew(h *handle) {
 	h.renewed = true
 	h.attempt++
 	s.passOn(h, s.ownIdentity(h.id, h.attempt), body)
+	return true
 }
 
 // learn follows the names of a handle. It reports true for the answer to renew, which is not for the client.
