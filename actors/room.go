@@ -61,8 +61,7 @@ type roomJob struct {
 	ask   messages.RoomAsk
 	route plugin.Route
 	body  janusjson.Object
-	to    []string // who asked: it may have come several times
-	since time.Time
+	to    string // the inbox of who asked, when it was asked last
 }
 
 // roomAnswered is an answer that may be asked for again.
@@ -127,7 +126,7 @@ func (r *room) Receive(ctx actor.Context) {
 
 // ask takes a question.
 func (r *room) ask(m *bus.Msg, now time.Time) {
-	job := &roomJob{to: []string{m.Reply}, since: now}
+	job := &roomJob{to: m.Reply}
 	err := json.Unmarshal(m.Data, &job.ask)
 	if err == nil && job.ask.Claim == messages.ClaimDone {
 		r.given(job.ask.Member)
@@ -407,10 +406,8 @@ func (r *room) answer(job *roomJob, a messages.RoomAnswer) {
 }
 
 func (r *room) publish(job *roomJob, data []byte) {
-	for _, to := range job.to {
-		if r.node.Bus.Publish(to, "", data) != nil {
-			r.node.metrics.dropped.WithLabelValues("disconnected").Inc() // it is asked again
-		}
+	if r.node.Bus.Publish(job.to, "", data) != nil {
+		r.node.metrics.dropped.WithLabelValues("disconnected").Inc() // it is asked again
 	}
 }
 

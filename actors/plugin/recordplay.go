@@ -34,23 +34,8 @@ func hasRecording(key string, data janusjson.Object) bool {
 
 // watchRecordPlay follows a handle: it records or plays until it stops or its PeerConnection is gone.
 func watchRecordPlay(verb janusjson.Verb, data janusjson.Object) Change {
-	switch verb {
-	case janusjson.VerbHangup:
-		return Free
-	case janusjson.VerbEvent:
-	default:
-		return Same
-	}
-	if data.Get("result").Is("done") {
+	if verb == janusjson.VerbEvent && data.Get("result").Is("done") {
 		return Free
 	}
-	result, _ := data.Get("result").Object()
-	status := result.Get("status")
-	switch {
-	case status.Is("recording"), status.Is("preparing"), status.Is("playing"), status.Is("restarting"):
-		return Engaged
-	case status.Is("stopped"):
-		return Free
-	}
-	return Same
+	return watchStatus(verb, data, []string{"recording", "preparing", "playing", "restarting"}, []string{"stopped"})
 }

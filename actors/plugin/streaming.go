@@ -2,7 +2,11 @@
 
 package plugin
 
-import "github.com/januscloud/januscloud/messages/janusjson"
+import (
+	"slices"
+
+	"github.com/januscloud/januscloud/messages/janusjson"
+)
 
 // Streaming is the router for janus.plugin.streaming (src/plugins/janus_streaming.c). A mountpoint is where it was created, or
 // where its configuration file is; viewers watch it there. A viewer can switch to another one of the same Janus only, for his
@@ -29,19 +33,22 @@ func Streaming() *Table {
 
 // watchStreaming follows a handle: it watches a mountpoint until it stops, is thrown out, or the mountpoint ends.
 func watchStreaming(verb janusjson.Verb, data janusjson.Object) Change {
-	switch verb {
-	case janusjson.VerbHangup:
+	return watchStatus(verb, data, []string{"preparing", "starting", "started", "updating"}, []string{"stopping", "stopped", "kicked_all"})
+}
+
+// watchStatus follows a handle by the status in the result of its events. Without its PeerConnection it is free.
+func watchStatus(verb janusjson.Verb, data janusjson.Object, engaged, free []string) Change {
+	if verb == janusjson.VerbHangup {
 		return Free
-	case janusjson.VerbEvent:
-	default:
-		return Same
 	}
 	result, _ := data.Get("result").Object()
-	status := result.Get("status")
+	status, _ := result.Get("status").Text()
 	switch {
-	case status.Is("preparing"), status.Is("starting"), status.Is("started"), status.Is("updating"):
+	case verb != janusjson.VerbEvent:
+		return Same
+	case slices.Contains(engaged, status):
 		return Engaged
-	case status.Is("stopping"), status.Is("stopped"), status.Is("kicked_all"):
+	case slices.Contains(free, status):
 		return Free
 	}
 	return Same
