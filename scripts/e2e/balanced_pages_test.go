@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -117,9 +118,11 @@ func TestBalancedPages(t *testing.T) {
 		alone func(t *testing.T, b *browser)
 		meet  func(t *testing.T, one, two *browser)
 	}{
-		{"videoroomtest.html", nil, videoRoom},
+		{"videoroomtest.html", nil, c.videoRoom},
 		{"mvideoroomtest.html", nil, multistreamVideoRoom},
-		{"videocalltest.html", nil, videoCall},
+		{"screensharingtest.html", nil, screenSharing},
+		{"videocalltest.html", nil, c.videoCall},
+		{"p2pcalltest.html", nil, c.peerCall},
 		{"audiobridgetest.html", nil, audioBridge},
 		{"textroomtest.html", nil, textRoom},
 		{"streamingtest.html", streaming, nil},
@@ -176,8 +179,8 @@ func (b *browser) sees(t *testing.T, handle string) {
 	b.waitAbove(t, "seconds of sound", heard(handle), 0.5)
 }
 
-// videoRoom has two people meet, see one another, and part.
-func videoRoom(t *testing.T, one, two *browser) {
+// videoRoom has three people meet, see one another, and part.
+func (c *balanced) videoRoom(t *testing.T, one, two *browser) {
 	one.enter(t, "#username", "Ada")
 	one.waitTrue(t, "its own picture is there", `document.querySelector("#videolocal video")`)
 	two.enter(t, "#username", "Bob")
@@ -185,6 +188,16 @@ func videoRoom(t *testing.T, one, two *browser) {
 	two.sees(t, "feeds[1]")
 	one.waitTrue(t, "the name of the other", `document.querySelector("#remote1").innerText === "Bob"`)
 	two.waitTrue(t, "the name of the other", `document.querySelector("#remote1").innerText === "Ada"`)
+	three := two.another(t)
+	three.open(t, c.front.PagesURL+"videoroomtest.html", overWebSocket)
+	three.enter(t, "#username", "Eve")
+	for _, b := range []*browser{one, two, three} {
+		b.sees(t, "feeds[1]")
+		b.sees(t, "feeds[2]")
+	}
+	one.waitTrue(t, "the name of the third", `document.querySelector("#remote2").innerText === "Eve"`)
+	three.do(t, "leave", chromedp.Navigate("about:blank"))
+	one.waitTrue(t, "the third one has gone", `!feeds[2]`)
 	two.do(t, "unpublish", chromedp.Click("#unpublish"))
 	one.waitTrue(t, "the other one has gone", `!feeds[1]`)
 	two.do(t, "publish again", chromedp.WaitVisible("#publish"), chromedp.Click("#publish"))
@@ -202,18 +215,86 @@ func multistreamVideoRoom(t *testing.T, one, two *browser) {
 	two.sees(t, "remoteFeed")
 }
 
-// videoCall has one call the other, who answers; they see one another, and one writes.
-func videoCall(t *testing.T, one, two *browser) {
-	one.enter(t, "#username", "ada")
-	two.enter(t, "#username", "bob")
-	one.do(t, "register", chromedp.WaitVisible("#youok"))
-	two.do(t, "register", chromedp.WaitVisible("#youok"))
+// screenSharing has one show his screen in a room of his own, and the other watch it by the number that he was told.
+func screenSharing(t *testing.T, one, two *browser) {
+	one.enter(t, "#desc", "of some seconds")
+	two.do(t, "wait for the page", chromedp.WaitVisible("#roomid"), script(`{
+		const usual = janus.attach;
+		janus.attach = options => usual({ ...options, success: handle => { watched = handle; options.success(handle); } });
+	}`))
+	one.waitAbove(t, "pictures of the screen sent", statistic("screentest", "outbound-rtp", "video", "framesEncoded"), 0)
+	room, err := one.number("room")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two.enter(t, "#roomid", fmt.Sprintf("%.0f", room))
+	two.waitTrue(t, "its title", `document.querySelector("#title").innerText === "of some seconds"`)
+	two.waitAbove(t, "width of the screen", `document.querySelector("#screencapture video")?.videoWidth ?? 0`, 0)
+	two.sees(t, "watched")
+	one.do(t, "leave", chromedp.Navigate("about:blank"))
+	two.waitTrue(t, "word of the end", `document.querySelector(".bootbox")?.innerText.includes("the publisher left")`)
+}
+
+// videoCall has one call the other, whose handle is on the other Janus.
+func (c *balanced) videoCall(t *testing.T, one, two *browser) {
+	two.register(t, "bob")
+	on := func() (list []float64) {
+		for _, m := range c.media {
+			list = append(list, metric(t, m, "januscloud_media_handles"))
+		}
+		return list
+	}
+	for try := 1; ; try++ {
+		one.register(t, "ada")
+		if !slices.Contains(on(), 0) {
+			break
+		}
+		if try == 3 { // each was placed before there was word of the other
+			t.Fatalf("handles of the two Janus: %v", on())
+		}
+		one.open(t, c.front.PagesURL+"videocalltest.html", overWebSocket)
+	}
+	call(t, one, two)
+	if handles := on(); !slices.Contains(handles, 0) {
+		t.Errorf("handles of the two Janus during the call: %v", handles)
+	}
+	hangUp(t, one, two)
+}
+
+// peerCall has one call the other, with no Janus between them.
+func (c *balanced) peerCall(t *testing.T, one, two *browser) {
+	one.register(t, "ada")
+	two.register(t, "bob")
+	call(t, one, two)
+	for _, m := range c.media {
+		if handles := metric(t, m, "januscloud_media_handles"); handles != 0 {
+			t.Errorf("%g handles on a Janus", handles)
+		}
+	}
+	hangUp(t, one, two)
+}
+
+// register takes a name on a page for calls.
+func (b *browser) register(t *testing.T, name string) {
+	t.Helper()
+	b.enter(t, "#username", name)
+	b.do(t, "register", chromedp.WaitVisible("#youok"))
+}
+
+// call has one call the other, bob, who answers; they see one another, and one writes.
+func call(t *testing.T, one, two *browser) {
+	t.Helper()
 	one.enter(t, "#peer", "bob")
 	two.do(t, "answer", chromedp.WaitReady(".bootbox .btn-success"), script(`$(".bootbox .btn-success").click()`))
 	one.sees(t, "videocall")
 	two.sees(t, "videocall")
 	one.do(t, "write", chromedp.WaitEnabled("#datasend"), script(`$("#datasend").val("hello"); sendData()`))
 	two.waitTrue(t, "what the other wrote", `document.querySelector("#datarecv").value === "hello"`)
+}
+
+// hangUp ends a call.
+func hangUp(t *testing.T, one, two *browser) {
+	t.Helper()
 	two.do(t, "hang up", script(`$("#call").click()`))
 	one.waitTrue(t, "the call has ended", `document.querySelector(".bootbox")?.innerText.includes("Call hangup") ||
 		document.querySelector("#call").innerText === "Call"`)

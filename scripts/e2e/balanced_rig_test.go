@@ -3,13 +3,17 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/januscloud/januscloud/cmd/januscloud/demo"
 	"github.com/januscloud/januscloud/scripts/lab"
 )
 
@@ -26,15 +30,10 @@ type balanced struct {
 // WebSocket without a word, and its session lives for the reclaim time.
 func startBalanced(t *testing.T, reclaim time.Duration) *balanced {
 	t.Helper()
-	const pages = "/usr/share/janus/demos"
-	if _, err := os.Stat(pages + "/echotest.html"); err != nil {
-		t.Fatalf("the demo pages are missing: scripts/lab/install.sh janus-demos: %v", err)
-	}
 	timeouts := []string{"--reclaim-timeout", reclaim.String()}
-	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: timeouts, edgeFlags: append(timeouts,
-		"--admin-ws", "127.0.0.1:0", "--admin-http", "127.0.0.1:0", "--admin-secret", adminSecret,
-	)})
-	behind := lab.Behind{Pages: pages}
+	c := startCluster(t, clusterShape{nats: 1, edges: 2, nodes: 2, janus: 2, sessionFlags: append(timeouts, "--peer-calls"),
+		edgeFlags: append(timeouts, "--admin-ws", "127.0.0.1:0", "--admin-http", "127.0.0.1:0", "--admin-secret", adminSecret)})
+	behind := lab.Behind{Pages: demoPages(t)}
 	for _, e := range c.edges {
 		behind.WS = append(behind.WS, hostPort(e.Ready.WS))
 		behind.HTTP = append(behind.HTTP, hostPort(e.Ready.HTTP))
@@ -47,6 +46,31 @@ func startBalanced(t *testing.T, reclaim time.Duration) *balanced {
 		}
 	}
 	return &balanced{c, lab.Nginx(t, behind)}
+}
+
+// demoPages is a folder with the stock demo pages, and the one for calls without a Janus that dev has besides.
+func demoPages(t *testing.T) string {
+	t.Helper()
+	if !demo.Installed(demo.Folder) {
+		t.Fatal("the demo pages are missing: scripts/lab/install.sh janus-demos")
+	}
+	folder := t.TempDir()
+	stock, err := os.ReadDir(demo.Folder)
+	for _, entry := range stock {
+		err = errors.Join(err, os.Symlink(filepath.Join(demo.Folder, entry.Name()), filepath.Join(folder, entry.Name())))
+	}
+	pages, bad := demo.New(demo.Options{})
+	if err = errors.Join(err, bad); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"p2pcalltest.html", "p2pcalltest.js"} {
+		page := httptest.NewRecorder()
+		pages.ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/"+file, nil))
+		if err := os.WriteFile(filepath.Join(folder, file), page.Body.Bytes(), 0o600); err != nil || page.Code != http.StatusOK {
+			t.Fatalf("%s: status %d, %v", file, page.Code, err)
+		}
+	}
+	return folder
 }
 
 // hostPort leaves of a URL what a balancer is told.

@@ -176,7 +176,10 @@ func TestPeerCallPage(t *testing.T) {
 	for n, b := range []*browser{one, two} {
 		b.open(t, dev.Ready.Fields["demo"]+"p2pcalltest.html", n)
 	}
-	videoCall(t, one, two)
+	one.register(t, "ada")
+	two.register(t, "bob")
+	call(t, one, two)
+	hangUp(t, one, two)
 	if handles := metric(t, dev, "januscloud_media_handles"); handles != 0 {
 		t.Errorf("%g handles on a Janus", handles)
 	}
