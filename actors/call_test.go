@@ -309,7 +309,7 @@ func TestNameAndCallAtOnce(t *testing.T) {
 	}
 }
 
-// What records say of a name is believed until something newer is known, and leaves handles without names alone.
+// What records say of a name, a room or a call is believed until something newer is known.
 func TestNameOfRecord(t *testing.T) {
 	routers := plugin.Standard()
 	restored := func(pkg string) *handle {
@@ -329,7 +329,10 @@ func TestNameOfRecord(t *testing.T) {
 	if h.recall(&messages.HandleRecord{Name: `"y"`, Engaged: true}) || h.name != `"x"` || h.engaged {
 		t.Errorf("recalled again: %q", h.name)
 	}
-	if h := restored(videoroom); h.recall(late) && h.name != "" || !h.engaged {
+	if h := restored(videoroom); h.recall(late) && h.name != "" || h.engaged {
+		t.Errorf("a handle in no room: %q, %v", h.name, h.engaged)
+	}
+	if h := restored(videoroom); h.recall(&messages.HandleRecord{Engaged: true}) || !h.engaged {
 		t.Errorf("a handle in a room: %q, %v", h.name, h.engaged)
 	}
 }

@@ -137,7 +137,7 @@ func attachRequest(r *request) []byte {
 func (h *handle) stored(epoch messages.Epoch) messages.HandleRecord {
 	r := messages.HandleRecord{
 		Epoch: epoch, Identity: h.identity, Plugin: h.plugin, Request: h.request,
-		Server: h.server, Janus: h.janus, Created: h.created.UnixMilli(), Name: h.name, Engaged: h.names != nil && h.engaged,
+		Server: h.server, Janus: h.janus, Created: h.created.UnixMilli(), Name: h.name, Engaged: h.engaged,
 	}
 	if p := h.peer; p != nil {
 		r.Name, r.Call = p.name, p.call

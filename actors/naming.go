@@ -35,10 +35,17 @@ func (h *handle) adopt(routers plugin.Routers) {
 	}
 }
 
-// recall takes over what a record says of the handle's name and call, unless the handle has learned of a name since. r may be nil.
+// recall takes over what a record says of the handle's name, and of the room or call that it is in, unless the handle has learned
+// of it since. It reports whether there is a name. r may be nil.
 func (h *handle) recall(r *messages.HandleRecord) bool {
+	if r == nil {
+		return false
+	}
+	if h.router != nil && !h.certain {
+		h.engaged, h.certain = r.Engaged, true
+	}
 	switch {
-	case r == nil || h.name != "":
+	case h.name != "":
 		return false
 	case h.peer != nil:
 		h.peer.name, h.peer.call = r.Name, r.Call
@@ -46,7 +53,7 @@ func (h *handle) recall(r *messages.HandleRecord) bool {
 			h.peer.with = *r.With
 		}
 	case h.names != nil:
-		h.name, h.engaged, h.live = r.Name, r.Engaged, r.Engaged
+		h.name = r.Name
 	}
 	return r.Name != ""
 }

@@ -117,7 +117,8 @@ func restoreHandle(s *session, id uint64, f *foundHandle, answered map[messages.
 	}
 	h.adopt(s.node.Routers)
 	if !h.server.IsZero() {
-		h.state, h.engaged, h.live = bound, true, true // whatever it is in, it stays where it is
+		h.state, h.engaged = bound, true // whatever it is in, it stays where it is, unless its record knows better
+		h.live = f.server.IsZero() || f.held.Live
 		s.touch(h.server)
 	}
 	h.recall(f.record)

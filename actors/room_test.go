@@ -453,3 +453,29 @@ func TestLiveHandleStays(t *testing.T) {
 		t.Error("the handle was moved")
 	}
 }
+
+// The next owner of a handle that is in no room knows that, and brings it to where its next room is.
+func TestHandleMovesWithNextOwner(t *testing.T) {
+	c := newCluster(t)
+	media := [2]*server{c.server("media-a"), c.server("media-b")}
+	first := c.node("node-1", nil)
+	waitServers(t, first, 2)
+	media[0].janus.rooms, media[1].janus.rooms = []string{"1"}, []string{"2"}
+	k := c.client()
+	s, h := k.person()
+	k.video(s, h, `{"request":"join","room":1}`)
+	second := c.node("node-2", nil)
+	waitServers(t, second, 2)
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.video(s, h, `{"request":"join","room":2}`)
+	waitFor(t, func() string {
+		media[1].mu.Lock()
+		defer media[1].mu.Unlock()
+		if !media[1].holds[s][h] {
+			return "the handle is not where room 2 is"
+		}
+		return ""
+	})
+}

@@ -21,6 +21,7 @@ const maxRoomKey = 1024
 type routing struct {
 	router  plugin.Router // nil: the plugin has none
 	engaged bool          // in a room or a call: it stays where it is
+	certain bool          // so it was told; a handle of another owner's time is taken for engaged until its record is read
 	live    bool          // it has a PeerConnection, which ends with the handle there
 	pinned  bool          // the bind under way is to one server and no other
 	moved   bool          // it was on another server before, whose events are not the client's any more
@@ -374,12 +375,12 @@ func (s *session) observe(h *handle, from string, m *janusjson.Message) bool {
 	was, answers := h.engaged, h.answers(m)
 	switch h.router.Observe(m.Verb(), data) {
 	case plugin.Engaged:
-		h.engaged, h.early = true, nil
+		h.engaged, h.certain, h.early = true, true, nil
 	case plugin.Free:
-		h.engaged, h.early = false, nil
+		h.engaged, h.certain, h.early = false, true, nil
 	}
 	own := s.learn(h, m, data)
-	if h.names != nil && was != h.engaged {
+	if was != h.engaged {
 		s.keep(&h.record, h.stored(s.epoch()), nil)
 	}
 	if answers {

@@ -44,6 +44,7 @@ type handle struct {
 	janus   uint64 // of Janus; 0 until it is bound
 	plugin  string
 	attach  string // identity of the request that bound it
+	live    bool   // it has a PeerConnection
 	// gone is when it ended, for what Janus still says about it (detached, hangup); zero while it lives.
 	gone    time.Time
 	waiting []*bus.Msg // requests that came before Janus answered the attach, in order

@@ -188,7 +188,12 @@ func (s *server) fromJanusEvent(verb janusjson.Verb) {
 	}
 	s.cutTransaction()
 	s.event(id, h.id, s.restored(h.id))
-	if verb == janusjson.VerbDetached {
+	switch verb {
+	case janusjson.VerbWebRTCUp:
+		h.live = true
+	case janusjson.VerbHangup:
+		h.live = false
+	case janusjson.VerbDetached:
 		s.endHandle(h, false)
 	}
 }

@@ -166,8 +166,16 @@ func TestFence(t *testing.T) {
 
 // TestAsk tells a new owner what there is, and refuses its predecessor from then on.
 func TestAsk(t *testing.T) {
-	r, _, session := scripted(t, janustest.Options{})
+	r, janus, session := scripted(t, janustest.Options{})
 	r.attach(session, 2)
+	janus.Script(func(c *janustest.Conn, q janustest.Request) bool {
+		if q.Janus == "message" {
+			c.Send(fmt.Sprintf(`{"janus":"webrtcup","session_id":%d,"sender":%d}`, session, q.Handle))
+		}
+		return false
+	})
+	r.echo(session, 2)
+	r.event(session, 2, "webrtcup")
 	other := newOwner(t, r.net.A, r.partition+1)
 	other.server = r.server
 	other.attach(other.session(), 1)
@@ -192,7 +200,8 @@ func TestAsk(t *testing.T) {
 		t.Fatalf("holding %s", mustJSON(t, h))
 	}
 	for _, held := range h.Sessions[0].Handles {
-		if held.Janus == 0 || held.Plugin != echotest || !strings.HasPrefix(held.Attach, "janus.session.7.") {
+		if held.Janus == 0 || held.Plugin != echotest || !strings.HasPrefix(held.Attach, "janus.session.7.") ||
+			held.Live != (held.Handle == 2) {
 			t.Errorf("handle %+v", held)
 		}
 	}

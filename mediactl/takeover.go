@@ -89,7 +89,9 @@ func (a *answer) add(x *session) {
 			a.send(false)
 			held.Handles = nil
 		}
-		held.Handles = append(held.Handles, messages.HoldingHandle{Handle: h.id, Janus: h.janus, Plugin: h.plugin, Attach: h.attach})
+		held.Handles = append(held.Handles, messages.HoldingHandle{
+			Handle: h.id, Janus: h.janus, Plugin: h.plugin, Attach: h.attach, Live: h.live,
+		})
 		a.handles++
 	}
 	if a.part = append(a.part, held); len(a.part) == holdingSessions {

@@ -39,6 +39,7 @@ type HoldingHandle struct {
 	Janus  uint64 `json:"janus"`  // of its Janus
 	Plugin string `json:"plugin"`
 	Attach string `json:"attach,omitempty"` // identity of the request that bound it
+	Live   bool   `json:"live,omitempty"`   // it has a PeerConnection
 }
 
 // HoldingConnection is a connection of an edge that used the session.
@@ -104,7 +105,7 @@ type HandleRecord struct {
 	Janus    uint64          `json:"janus,omitempty"`   // handle id on that Janus
 	Created  int64           `json:"created"`           // Unix milliseconds
 	Name     string          `json:"name,omitempty"`    // that its plugin knows it by, as JSON; see RoomName.Key
-	Engaged  bool            `json:"engaged,omitempty"` // in a call, where the plugin has names
+	Engaged  bool            `json:"engaged,omitempty"` // in a room or a call, where those of the plugin have homes
 	// Call is the call that the handle is in with With, where no Janus is between them.
 	Call string      `json:"call,omitempty"`
 	With *RoomMember `json:"with,omitempty"`
