@@ -14,6 +14,9 @@ import (
 // clusterShape says what a cluster consists of.
 type clusterShape struct {
 	nats, edges, nodes, janus int
+	// severable makes the routes between the NATS servers such that they can be cut, and connects the first process of each role to
+	// the first server, the second to the second, and so on: they know of the others from it.
+	severable bool
 	// sessionFlags and edgeFlags are further arguments of those roles.
 	sessionFlags, edgeFlags []string
 	// change alters each Janus; nil: nothing.
@@ -34,7 +37,12 @@ type testCluster struct {
 // startCluster starts a cluster and returns when all roles serve.
 func startCluster(t *testing.T, shape clusterShape) *testCluster {
 	t.Helper()
-	c := &testCluster{t: t, shape: shape, nats: lab.NATS(t, shape.nats)}
+	c := &testCluster{t: t, shape: shape}
+	if shape.severable {
+		c.nats = lab.SeverableNATS(t, shape.nats)
+	} else {
+		c.nats = lab.NATS(t, shape.nats)
+	}
 	for range shape.janus {
 		c.janus = append(c.janus, lab.Janus(t, func(j *janusproc.Config) {
 			j.ReclaimSessionTimeout = 90 * time.Second
@@ -62,7 +70,11 @@ func startCluster(t *testing.T, shape clusterShape) *testCluster {
 // role starts the n-th process of a role, counted from 0.
 func (c *testCluster) role(role string, n int, flags ...string) *lab.RoleProcess {
 	c.t.Helper()
-	args := []string{"--nats", c.nats.URL(), "--name", fmt.Sprintf("%s-%d", role, n+1), "--health", "127.0.0.1:0"}
+	url := c.nats.URL()
+	if c.shape.severable {
+		url = c.nats.Servers[n%len(c.nats.Servers)].URL
+	}
+	args := []string{"--nats", url, "--name", fmt.Sprintf("%s-%d", role, n+1), "--health", "127.0.0.1:0"}
 	return lab.Role(c.t, role, append(args, flags...)...)
 }
 

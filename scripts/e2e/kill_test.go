@@ -36,10 +36,27 @@ func TestKillSessionNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := conn.Subscribe("janus.>", func(*nats.Msg) {}); err != nil {
+	var overheard atomic.Int64
+	if _, err := conn.Subscribe("janus.>", func(*nats.Msg) { overheard.Add(1) }); err != nil {
 		t.Fatal(err)
 	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	told := c.unserved(t)
 	t.Run("overheard", func(t *testing.T) { c.killSessionNode(t, "overheard", kill) })
+	if more := c.unserved(t) - told; more > 0 || overheard.Load() == 0 {
+		t.Errorf("%v requests were told that nobody takes them, %d messages were overheard", more, overheard.Load())
+	}
+}
+
+// unserved is how often the edges were told that nobody takes a request.
+func (c *testCluster) unserved(t *testing.T) (times float64) {
+	t.Helper()
+	for _, e := range c.edges {
+		times += metric(t, e, "januscloud_edge_unserved_total")
+	}
+	return times
 }
 
 // TestFreezeSessionNode freezes a session node with 200 sessions, which another one takes over, and wakes it when it is deposed: it

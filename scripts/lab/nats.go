@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/januscloud/januscloud/messages/bus/bustest"
 )
 
 // electionTime is how long a cluster may take to find the leader of its JetStream: its elections time out after 4–9 s.
@@ -19,6 +21,8 @@ const electionTime = 40 * time.Second
 type NATSCluster struct {
 	// Servers are the members, whether they run or not.
 	Servers []*NATSServer
+	// gates[i][j] is on the route that server i makes to server j; nil where routes cannot be cut.
+	gates [][]*bustest.Proxy
 }
 
 // NATSServer is one NATS server, its streams in a temporary folder that lasts as long as the test.
@@ -27,26 +31,87 @@ type NATSServer struct {
 	// Name is its server name, URL the address for clients, MonitorURL that of its HTTP monitoring.
 	Name, URL, MonitorURL string
 	size                  int
+	store                 string
 }
 
 // NATS starts n real NATS servers on loopback, as one cluster when they are several, and returns when JetStream serves.
 func NATS(tb TB, n int) *NATSCluster {
 	tb.Helper()
-	binary := NATSBinary(tb)
 	ports := freePorts(tb, 3*n)
-	routes := make([]string, n)
-	for i := range n {
-		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", ports[3*i+2])
-	}
 	cluster := &NATSCluster{}
-	for i := range n {
-		cluster.Servers = append(cluster.Servers, startNATS(tb, binary, i, ports[3*i:3*i+3], routes))
-	}
-	cluster.WaitReady(tb)
+	cluster.start(tb, n, ports, routesTo(ports), "")
 	return cluster
 }
 
-func startNATS(tb TB, binary string, i int, ports []int, routes []string) *NATSServer {
+// SeverableNATS starts servers as NATS does, whose routes can be cut: see Isolate.
+func SeverableNATS(tb TB, n int) *NATSCluster {
+	tb.Helper()
+	ports := freePorts(tb, 3*n)
+	cluster := &NATSCluster{}
+	for range n {
+		var gates []*bustest.Proxy
+		for _, route := range routesTo(ports) {
+			gates = append(gates, bustest.NewProxy(tb, route))
+		}
+		cluster.gates = append(cluster.gates, gates)
+	}
+	// What servers tell one another of where they are leads nowhere, so that no route goes round the gates.
+	cluster.start(tb, n, ports, nil, `advertise: "127.0.0.1:1", `)
+	return cluster
+}
+
+// routesTo are the addresses for routes of the servers with these ports.
+func routesTo(ports []int) []string {
+	routes := make([]string, len(ports)/3)
+	for i := range routes {
+		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", ports[3*i+2])
+	}
+	return routes
+}
+
+func (c *NATSCluster) start(tb TB, n int, ports []int, routes []string, advertise string) {
+	tb.Helper()
+	binary := NATSBinary(tb)
+	for i := range n {
+		own := routes
+		if c.gates != nil {
+			own = nil
+			for j, gate := range c.gates[i] {
+				if i != j {
+					own = append(own, gate.URL())
+				}
+			}
+		}
+		config := ""
+		if n > 1 {
+			config = fmt.Sprintf("cluster { name: lab, listen: \"127.0.0.1:%d\", %sroutes: [%s] }\n", ports[3*i+2], advertise, strings.Join(own, ", "))
+		}
+		c.Servers = append(c.Servers, startNATS(tb, binary, i, n, ports[3*i:3*i+3], config))
+	}
+	c.WaitReady(tb)
+}
+
+// Isolate cuts the routes between a server and all others, in the way that cut does it: (*bustest.Proxy).Cut ends them,
+// (*bustest.Proxy).Freeze lets nothing pass.
+func (c *NATSCluster) Isolate(server int, cut func(*bustest.Proxy)) {
+	for i := range c.gates {
+		if i != server {
+			cut(c.gates[i][server])
+			cut(c.gates[server][i])
+		}
+	}
+}
+
+// Heal makes all routes possible again.
+func (c *NATSCluster) Heal() {
+	for _, gates := range c.gates {
+		for _, gate := range gates {
+			gate.Restore()
+		}
+	}
+}
+
+func startNATS(tb TB, binary string, i, size int, ports []int, more string) *NATSServer {
 	tb.Helper()
 	folder := tb.TempDir()
 	name := fmt.Sprintf("nats-%d", i+1)
@@ -56,15 +121,12 @@ http: "127.0.0.1:%d"
 max_payload: 1MB
 jetstream { store_dir: %q, max_memory_store: 256MB, max_file_store: 1GB }
 `, name, ports[0], ports[1], filepath.Join(folder, "store"))
-	if len(routes) > 1 {
-		config += fmt.Sprintf("cluster { name: lab, listen: \"127.0.0.1:%d\", routes: [%s] }\n", ports[2], strings.Join(routes, ", "))
-	}
 	file := filepath.Join(folder, "nats.conf")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config+more), 0o600); err != nil {
 		tb.Fatalf("NATS: %v", err)
 	}
 	return &NATSServer{
-		Name: name, size: len(routes),
+		Name: name, size: size, store: filepath.Join(folder, "store"),
 		URL:        fmt.Sprintf("nats://127.0.0.1:%d", ports[0]),
 		MonitorURL: fmt.Sprintf("http://127.0.0.1:%d", ports[1]),
 		Process:    startProcess(tb, name, []string{binary, "-c", file}, nil),
@@ -123,6 +185,28 @@ func (s *NATSServer) Restart() {
 	s.tb.Helper()
 	s.Kill()
 	s.start()
+}
+
+// Clear deletes what a server that was killed has stored.
+func (s *NATSServer) Clear() {
+	s.tb.Helper()
+	s.Kill()
+	if err := os.RemoveAll(s.store); err != nil {
+		s.tb.Fatalf("%s: %v", s.Name, err)
+	}
+}
+
+// Clients are the names of the clients that are connected to the server.
+func (s *NATSServer) Clients() ([]string, error) {
+	var list struct {
+		Connections []struct{ Name string }
+	}
+	err := s.monitor("/connz", &list)
+	var names []string
+	for _, c := range list.Connections {
+		names = append(names, c.Name)
+	}
+	return names, err
 }
 
 // leader is the JetStream leader this server knows; reason tells why it cannot say, or is not healthy.

@@ -3,11 +3,14 @@
 package lab
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/januscloud/januscloud/messages/bus/bustest"
 )
 
 // TestNATSAlone stores a value, restarts the server and finds it.
@@ -37,6 +40,60 @@ func TestNATSCluster(t *testing.T) {
 	get(t, cluster)
 	leader.Restart()
 	cluster.WaitReady(t)
+}
+
+// TestSeverableNATS cuts a server off from the two others, in both ways, and looks that it joins them again.
+func TestSeverableNATS(t *testing.T) {
+	cluster := SeverableNATS(t, 3)
+	put(t, cluster, 3)
+	conns := make([]*nats.Conn, 3)
+	heard := make([]chan *nats.Msg, 3)
+	for i, s := range cluster.Servers {
+		conn, err := nats.Connect(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns[i], heard[i] = conn, make(chan *nats.Msg, 1000)
+		if _, err := conn.ChanSubscribe("word", heard[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	passes := func(from, to int) bool {
+		for len(heard[to]) > 0 {
+			<-heard[to]
+		}
+		if err := conns[from].Publish("word", nil); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-heard[to]:
+			return true
+		case <-time.After(100 * time.Millisecond):
+			return false
+		}
+	}
+	wait := func(want bool, pairs ...[2]int) {
+		t.Helper()
+		WaitFor(t, electionTime, func() string {
+			for _, p := range pairs {
+				if passes(p[0], p[1]) != want {
+					return fmt.Sprintf("from %d to %d passes what is said: %v", p[0], p[1], !want)
+				}
+			}
+			return ""
+		})
+	}
+	for _, cut := range []func(*bustest.Proxy){(*bustest.Proxy).Cut, (*bustest.Proxy).Freeze} {
+		wait(true, [2]int{0, 1}, [2]int{1, 2}, [2]int{2, 0})
+		cluster.Isolate(2, cut)
+		wait(false, [2]int{0, 2}, [2]int{2, 0}, [2]int{1, 2}, [2]int{2, 1})
+		wait(true, [2]int{0, 1}, [2]int{1, 0})
+		cluster.Heal()
+	}
+	cluster.WaitReady(t)
+	wait(true, [2]int{0, 2}, [2]int{2, 1})
+	get(t, cluster)
 }
 
 func connectNATS(t *testing.T, cluster *NATSCluster) jetstream.JetStream {

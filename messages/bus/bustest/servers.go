@@ -90,16 +90,23 @@ type Proxy struct {
 	ends   sync.WaitGroup
 }
 
+// TB is what a Proxy needs of a test; *testing.T is one.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(f func())
+}
+
 // NewProxy starts a gate in front of the server with this URL, until the test ends.
-func NewProxy(t testing.TB, target string) *Proxy {
+func NewProxy(t TB, target string) *Proxy {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	p := &Proxy{listener: l, target: u.Host, conns: make(map[net.Conn]struct{})}
 	p.moves = sync.NewCond(&p.mu)
