@@ -71,9 +71,13 @@ func (k *keeper) admin(m *bus.Msg) {
 		k.node.metrics.dropped.WithLabelValues("malformed").Inc()
 		return
 	}
-	if order.Setting != nil {
+	switch {
+	case order.Setting != nil:
 		k.node.heed(*order.Setting)
 		k.node.tellSessions(m.Reply, nil)
+		return
+	case order.Message != nil:
+		k.node.errand(k.self, func(ctx context.Context) any { return messageDone{m.Reply, k.node.messagePlugin(ctx, order.Message)} })
 		return
 	}
 	c := &census{node: k.node, reply: m.Reply, owed: len(k.owned)}

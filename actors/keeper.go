@@ -98,6 +98,8 @@ func (k *keeper) Receive(ctx actor.Context) {
 		k.onProven(m)
 	case ruleChanged:
 		k.tellParts(m)
+	case messageDone:
+		k.node.answerAdmin(m.to, m.answer)
 	case leave:
 		k.leave()
 		close(m.done)

@@ -138,16 +138,13 @@ func (s *session) lookAfter(h *handle, route plugin.Route, done errandDone, body
 		return
 	}
 	identity, _ := messages.CutRepeat(done.identity)
-	name := messages.RoomName{Plugin: pkg, Key: route.Key}
+	name := ownerOf(pkg, route, identity)
 	ask := messages.RoomAsk{ID: identity, Request: route.Request, Body: body}
 	switch route.Verb {
 	case plugin.Bind:
 		ask = messages.RoomAsk{ID: identity}
 	case plugin.Claim:
 		ask = messages.RoomAsk{ID: identity, Claim: messages.ClaimNew, Member: s.member(h)}
-	}
-	if name.Key == "" { // the owner of no room in particular
-		name.Key = string(janusjson.AppendQuoted(nil, "?"+identity))
 	}
 	own, at := messages.RoomName{Plugin: pkg, Key: h.name}, h.server
 	move := messages.RoomAsk{ID: identity + ".move", Claim: messages.ClaimMove, Member: s.member(h)}

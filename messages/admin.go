@@ -67,9 +67,20 @@ type AdminResult struct {
 	Failure string          `json:"failure,omitempty"` // why Janus was not reached
 }
 
-// NodeOrder asks a session node for the sessions it owns, or gives it a setting before it comes from the store.
+// NodeOrder asks a session node for the sessions it owns, or gives it a setting before it comes from the store, or has it look
+// after a message to a plugin.
 type NodeOrder struct {
-	Setting *Setting `json:"setting,omitempty"`
+	Setting *Setting       `json:"setting,omitempty"`
+	Message *PluginMessage `json:"message,omitempty"`
+}
+
+// PluginMessage is what an administrator says to a plugin (message_plugin). The answer is a RoomAnswer; one with neither data nor
+// an error says that it is for any Janus that has the plugin, by its own admin API.
+type PluginMessage struct {
+	// ID names the message, however often and to whichever node it is sent: what ran is not run again.
+	ID     string          `json:"id"`
+	Plugin string          `json:"plugin"`
+	Body   json.RawMessage `json:"body"`
 }
 
 // NodeSessions is a part of the answer to a NodeOrder; the last one has Last set.

@@ -51,6 +51,8 @@ type Route struct {
 	Keep bool
 	// Async: the plugin acknowledges the message, and answers it with an event. It says how to answer a Gather.
 	Async bool
+	// Clients: it is a request of clients alone. Administrators are told what is wrong with it by any Janus.
+	Clients bool
 }
 
 // Change is what an event says about a handle.

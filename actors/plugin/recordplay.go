@@ -13,7 +13,7 @@ func RecordPlay() *Table {
 	return &Table{
 		Package: "janus.plugin.recordplay", ID: "id", List: "list", Asks: "list",
 		Requests: map[string]Route{
-			"list": {Verb: Gather}, "update": {Verb: Gather},
+			"list": {Verb: Gather, Clients: true}, "update": {Verb: Gather},
 			"play": {Verb: Bind}, "record": {Verb: Bind},
 		},
 		Present: hasRecording,

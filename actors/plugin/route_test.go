@@ -71,6 +71,7 @@ func TestRequests(t *testing.T) {
 			word, keep := strings.CutSuffix(verb, "+")
 			for name := range strings.FieldsSeq(names) {
 				want := Route{Verb: verbs[word], Request: name, Key: "1234", Keep: keep}
+				want.Clients = pkg == "janus.plugin.textroom" || pkg == "janus.plugin.recordplay" && name == "list"
 				if pkg == "janus.plugin.textroom" && want.Verb != Any {
 					want.Shared, want.Key, want.Part = true, textRooms, "1234"
 				}
@@ -110,7 +111,7 @@ func TestCreations(t *testing.T) {
 			}
 			want := Route{Verb: Manage, Request: "create", Key: test.key, Creates: true}
 			if pkg == "janus.plugin.textroom" {
-				want.Shared, want.Key, want.Part = true, textRooms, test.key
+				want.Clients, want.Shared, want.Key, want.Part = true, true, textRooms, test.key
 			}
 			if got := r.Route(object(t, body)); got != want {
 				t.Errorf("%s %s: %+v, want %+v", pkg, body, got, want)
@@ -149,9 +150,13 @@ func TestTextRoomWithin(t *testing.T) {
 		`{"request":"create","textroom":5,"room":5}`:         {Verb: Manage, Request: "create", Key: textRooms, Part: "5", Creates: true},
 		`{"request":"setup","textroom":"create","room":5}`:   {Verb: Bind, Request: "setup", Key: textRooms, Part: "5"},
 	} {
-		want.Shared = true
+		want.Shared, want.Clients = true, true
 		if got := r.Route(object(t, body)); got != want {
 			t.Errorf("%s: %+v, want %+v", body, got, want)
+		}
+		want.Clients = false
+		if got := r.Route(object(t, `{"transaction":"of an administrator",`+body[1:])); got != want {
+			t.Errorf("%s, with a transaction: %+v, want %+v", body, got, want)
 		}
 	}
 }

@@ -40,8 +40,15 @@ func TextRoom() Router {
 }
 
 // Route implements Router. A request that is served at once may carry another in the key textroom, which then counts: so
-// clients join, leave and speak without a data channel of their own, as their handle.
+// clients join, leave and speak without a data channel of their own, as their handle. Administrators must give a transaction,
+// which for clients is that of their message.
 func (t textRoom) Route(body janusjson.Object) Route {
+	route := t.routeWithin(body)
+	route.Clients = body.Get("transaction").Kind() != janusjson.KindString
+	return route
+}
+
+func (t textRoom) routeWithin(body janusjson.Object) Route {
 	route := t.Table.Route(body)
 	inner, told := body.Get("textroom").Text()
 	if route.Verb != Manage || !told {

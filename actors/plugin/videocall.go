@@ -26,7 +26,7 @@ func VideoCall() Router {
 	return calls{&Table{
 		Package: "janus.plugin.videocall", ID: "username", Asks: "list",
 		Requests: map[string]Route{
-			"list": {Verb: Gather, Async: true}, "register": {Verb: Claim}, "call": {Verb: Bind},
+			"list": {Verb: Gather, Async: true, Clients: true}, "register": {Verb: Claim}, "call": {Verb: Bind},
 		},
 		Present: hasUser,
 		Watch:   watchCall,

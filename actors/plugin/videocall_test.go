@@ -13,8 +13,8 @@ import (
 func TestCallRequests(t *testing.T) {
 	r := VideoCall()
 	for body, want := range map[string]Route{
-		`{"request":"list"}`:                             {Verb: Gather, Request: "list", Async: true},
-		`{"request":"LIST","username":"x"}`:              {Verb: Gather, Request: "list", Key: `"x"`, Async: true},
+		`{"request":"list"}`:                             {Verb: Gather, Request: "list", Async: true, Clients: true},
+		`{"request":"LIST","username":"x"}`:              {Verb: Gather, Request: "list", Key: `"x"`, Async: true, Clients: true},
 		`{"request":"register","username":"\u00e4\/"}`:   {Verb: Claim, Request: "register", Key: `"ä/"`},
 		`{"request":"Register","username":""}`:           {Verb: Claim, Request: "register", Key: `""`},
 		`{"request":"register","username":5}`:            {Verb: Any, Request: "register"},

@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/januscloud/januscloud/messages"
@@ -10,16 +11,17 @@ import (
 	"github.com/januscloud/januscloud/messages/roster"
 )
 
-// An order for an owner that has just died reaches the next one.
-func TestOwnerDies(t *testing.T) {
-	a, _ := start(t, nil)
+// hearNode has a session node beat, and returns when the Admin API hears it.
+func hearNode(t *testing.T, a *Admin, name string) messages.Member {
+	t.Helper()
+	member := messages.NewMember(name)
 	beater := roster.NewBeater(a.opts.Bus, func() messages.Beat {
-		return messages.Beat{Role: messages.RoleSession, Member: messages.NewMember("node"), State: messages.StateReady, Session: &messages.SessionBeat{}}
+		return messages.Beat{Role: messages.RoleSession, Member: member, State: messages.StateReady, Session: &messages.SessionBeat{}}
 	})
 	t.Cleanup(beater.Stop)
 	seen := make(chan struct{}, 1)
 	t.Cleanup(a.opts.Roster.Watch(func(v *roster.View) {
-		if len(v.Nodes()) > 0 {
+		if _, heard := v.Find(messages.RoleSession, name); heard {
 			select {
 			case seen <- struct{}{}:
 			default:
@@ -27,6 +29,44 @@ func TestOwnerDies(t *testing.T) {
 		}
 	}))
 	<-seen
+	return member
+}
+
+// A message to a plugin that a session node died with is looked after by the next one, under the same name.
+func TestNodeDiesWithMessage(t *testing.T) {
+	a, _ := start(t, nil)
+	asked := make(chan messages.PluginMessage, 2)
+	for _, name := range []string{"one", "two"} {
+		member := hearNode(t, a, name)
+		node, err := a.opts.Bus.Own(messages.NodePrefix(member), 0, func(m *bus.Msg) {
+			var order messages.NodeOrder
+			if json.Unmarshal(m.Data, &order) != nil || order.Message == nil {
+				t.Errorf("asked %s", m.Data)
+				return
+			}
+			asked <- *order.Message
+			if len(asked) == 2 {
+				_ = a.opts.Bus.Publish(m.Reply, "", []byte(`{"data":{"videoroom":"created"}}`))
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer node.Cancel()
+	}
+	answer := a.askRouting(t.Context(), messages.PluginMessage{ID: "x", Plugin: "janus.plugin.videoroom", Body: json.RawMessage(`{}`)})
+	if string(answer.Data) != `{"videoroom":"created"}` {
+		t.Fatalf("answered %+v", answer)
+	}
+	if one, two := <-asked, <-asked; one.ID != "x" || two.ID != "x" {
+		t.Errorf("asked %v, then %v", one, two)
+	}
+}
+
+// An order for an owner that has just died reaches the next one.
+func TestOwnerDies(t *testing.T) {
+	a, _ := start(t, nil)
+	hearNode(t, a, "node")
 	const session = 77
 	orders := 0
 	owner, err := a.opts.Bus.Own(messages.SessionPrefix(messages.PartitionOf(session)), 0, func(m *bus.Msg) {

@@ -236,17 +236,6 @@ func (a *Admin) askOne(ctx context.Context, r *request, wait time.Duration) outc
 	return out
 }
 
-// messagePlugin puts a request to a plugin of one Janus that has it.
-func (a *Admin) messagePlugin(ctx context.Context, r *request) outcome {
-	plugin, _ := r.Get("plugin").Text()
-	for _, p := range a.live() {
-		if _, has := p.Beat.Media.Plugins[plugin]; has {
-			return outcomeOf(a.callJanus(ctx, p.Beat.Member, r.verb, r.fields(), patience))
-		}
-	}
-	return failed(messages.CodePluginNotFound, "Invalid plugin")
-}
-
 // logLine writes a line to the log of this edge.
 func (a *Admin) logLine(r *request) outcome {
 	line, _ := r.Get("line").Text()

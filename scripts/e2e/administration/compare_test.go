@@ -119,7 +119,7 @@ func sortLists(v any) {
 	o, _ := v.(map[string]any)
 	for name, value := range o {
 		switch name {
-		case "sessions", "handles", "plugins", "allowed_plugins", "tokens":
+		case "sessions", "handles", "plugins", "allowed_plugins", "tokens", "list":
 			list, _ := value.([]any)
 			for _, x := range list {
 				sortLists(x)

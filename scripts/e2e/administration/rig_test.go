@@ -401,7 +401,7 @@ func replace(key string, v any, words map[uint64]string) any {
 		return v
 	case json.Number:
 		switch key {
-		case "session_last_activity", "created", "current_time", "elapsed":
+		case "session_last_activity", "created", "current_time", "elapsed", "age_ms":
 			return "a time"
 		}
 		var id uint64
