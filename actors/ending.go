@@ -28,6 +28,9 @@ func (s *session) end(why string, success []byte, asked string) {
 	}
 	s.ending = &ending{why: why, last: success, asked: asked}
 	s.node.Wheel.Disarm(&s.timer)
+	if s.gap != nil {
+		s.endGap()
+	}
 	s.node.Wheel.Arm(&s.ending.timer, endWait, func() { s.node.tell(s.self, endDue{}) })
 	for _, server := range s.servers {
 		if s.sendDestroy(server) {

@@ -22,6 +22,7 @@ type metrics struct {
 	takeover    prometheus.Histogram // seconds
 	placements  *prometheus.CounterVec
 	held        prometheus.Gauge
+	gaps        prometheus.Counter
 	dropped     *prometheus.CounterVec // why
 	writes      *prometheus.CounterVec // result
 	eventsKept  prometheus.Counter
@@ -55,6 +56,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		placements:  vec("placements_total", "Handles bound, by media server.", "server"),
 		held:        gauge("held_messages", "Messages held for partitions that are being taken or given over."),
+		gaps:        counter("request_gaps_total", "Requests that had to wait because one before them had not arrived."),
 		dropped:     vec("dropped_total", "Messages not handled, by reason.", "reason"),
 		writes:      vec("record_writes_total", "Writes of records, by result.", "result"),
 		eventsKept:  counter("events_kept_total", "Events kept for sessions without a transport."),

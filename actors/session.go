@@ -40,6 +40,8 @@ type session struct {
 	gone      bool               // the transport was lost and nobody claimed since
 	unheard   messages.Transport // the lost one, if its edge only fell silent: it may be there still
 	closed    messages.Transport // the last that is known to have closed
+	last      uint64             // number of the last request of the transport; 0: of none is known
+	gap       *gap               // not nil: one before the last is missing
 	seq       uint64             // of the last delivery
 	handles   []*handle          // by id
 	servers   []messages.Member  // that have a part of the session
@@ -129,6 +131,8 @@ func (s *session) Receive(ctx actor.Context) {
 		}
 	case edgeBack:
 		s.onBack(m.transport)
+	case gapDue:
+		s.onGapDue(time.Now())
 	case pollDue:
 		s.onPollDue(m)
 	case debtDue:
@@ -154,7 +158,9 @@ func (s *session) Receive(ctx actor.Context) {
 func (s *session) receive(in *inbound) {
 	switch in.subject.Kind {
 	case messages.SessionRequest:
-		s.request(in)
+		s.inTurn(in)
+	case messages.SessionWhole:
+		s.whole(in)
 	case messages.SessionReply:
 		s.reply(in)
 	case messages.SessionEvent:
@@ -301,6 +307,7 @@ func (s *session) begin(r *request, first string) {
 		return
 	}
 	s.transport, s.gone = t, false
+	s.renumber(first)
 	success := messages.Reply{Transaction: slices.Clone(r.Bytes(janusjson.KeyTransaction))}.AppendID(nil, s.id)
 	s.owe(r)
 	identity := r.identity

@@ -19,6 +19,9 @@ func (s *session) claim(r *request) {
 	was := s.transport
 	s.transport, s.gone, s.unheard = t, false, messages.Transport{}
 	s.claimID, _ = messages.CutRepeat(r.identity)
+	if was != t {
+		s.renumber(r.identity)
+	}
 	s.answer(r, "success")
 	if was.Polling {
 		s.kept, s.keptBytes = nil, 0
@@ -41,6 +44,7 @@ func (s *session) lostTransport() {
 		return
 	}
 	s.transport, s.gone, s.active = messages.Transport{}, true, time.Now()
+	s.renumber("")
 	if s.limit() == 0 {
 		s.end("transport gone", nil, "")
 		return
@@ -68,6 +72,7 @@ func (s *session) onBack(t messages.Transport) {
 	}
 	s.log().Info("transport is back", "edge", t.Edge.Name)
 	s.transport, s.gone, s.unheard, s.active = t, false, messages.Transport{}, time.Now()
+	s.renumber("")
 	s.notifyKept()
 	s.node.Wheel.Arm(&s.timer, s.limit(), func() { s.node.tell(s.self, sessionDue{}) })
 }

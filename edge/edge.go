@@ -33,7 +33,7 @@ type Edge struct {
 	opts       Options
 	member     messages.Member
 	host       string
-	askSubject string
+	askSubject, resendSubject string
 	start      time.Time
 	log        *slog.Logger
 	metrics    *metrics
@@ -76,7 +76,7 @@ func newEdge(o Options) *Edge {
 	}
 	e.refusals = auth.NewRefusals(e.log)
 	e.cors = rest.NewCORS(o.Origin, o.EnforceOrigin, e.refusals.Origin)
-	e.askSubject = messages.EdgeAsk(e.member)
+	e.askSubject, e.resendSubject = messages.EdgeAsk(e.member), messages.EdgeResend(e.member)
 	e.metrics = newMetrics(o.Registry, e)
 	e.repeater = newRepeater(e)
 	return e

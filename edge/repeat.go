@@ -22,8 +22,9 @@ const (
 	sweepInterval = 50 * time.Millisecond
 	// suspectInterval spaces out suspicions of one member.
 	suspectInterval = messages.BeatInterval / 2
-	// maxAsks and maxGone bound what waits for the repeater.
-	maxAsks = 256
+	// maxAsks, maxResends and maxGone bound what waits for the repeater.
+	maxAsks    = 256
+	maxResends = 4096
 	maxGone = 1 << 16
 )
 
@@ -54,6 +55,7 @@ type repeater struct {
 	urgent   messages.PartitionSet // publish what did not reach the owners of these
 	suspects messages.PartitionSet // nobody receives requests for these
 	asks     []ask
+	resends  []messages.Resend
 	unsent   []gone // that the bus did not take
 
 	suspected map[messages.Member]time.Duration // when last; of the goroutine
@@ -92,6 +94,15 @@ func (r *repeater) ask(a ask) (taken bool) {
 	return taken
 }
 
+// resend has requests published that an owner misses. What is too much is asked for again.
+func (r *repeater) resend(x messages.Resend) {
+	r.tell(func() {
+		if len(r.resends) < maxResends {
+			r.resends = append(r.resends, x)
+		}
+	})
+}
+
 // watch sees to it that somebody looks at the waiting requests.
 func (r *repeater) watch() {
 	if !r.armed.Load() && r.armed.CompareAndSwap(false, true) {
@@ -113,8 +124,8 @@ func (r *repeater) run(ctx context.Context) {
 		case <-r.wake:
 		}
 		r.mu.Lock()
-		tick, urgent, suspects, asks := r.tick, r.urgent, r.suspects, r.asks
-		r.tick, r.urgent, r.suspects, r.asks = false, messages.PartitionSet{}, messages.PartitionSet{}, nil
+		tick, urgent, suspects, asks, resends := r.tick, r.urgent, r.suspects, r.asks, r.resends
+		r.tick, r.urgent, r.suspects, r.asks, r.resends = false, messages.PartitionSet{}, messages.PartitionSet{}, nil, nil
 		r.mu.Unlock()
 		for _, a := range asks {
 			r.edge.answerAsk(a)
@@ -122,6 +133,9 @@ func (r *repeater) run(ctx context.Context) {
 		}
 		r.suspect(suspects)
 		r.sendGone()
+		for _, x := range resends {
+			r.edge.resend(x)
+		}
 		for p := range urgent.All() {
 			r.all(&r.edge.partitions[p])
 		}

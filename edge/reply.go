@@ -16,8 +16,12 @@ import (
 // receive takes in what is published for this edge: replies and events of owners, the answer that nobody received a
 // request, and the question of a new owner. It runs on the bus's goroutine, or on an owner's in this process.
 func (e *Edge) receive(m *bus.Msg) {
-	if m.Subject == e.askSubject {
+	switch m.Subject {
+	case e.askSubject:
 		e.asked(m)
+		return
+	case e.resendSubject:
+		e.askedAgain(m)
 		return
 	}
 	s, err := messages.ParseEdgeSubject(m.Subject)

@@ -55,6 +55,16 @@ type Replay struct {
 	Epoch   Epoch  `json:"epoch"`
 }
 
+// Resend asks an edge for the requests of a connection for a session with numbers between After and Before, both excluded: they did
+// not arrive, though later ones did. The edge publishes those once more that are not answered, and then that there are no others
+// (SessionWhole).
+type Resend struct {
+	Session    uint64 `json:"session"`
+	Connection uint64 `json:"connection"`
+	After      uint64 `json:"after"`
+	Before     uint64 `json:"before"`
+}
+
 // OriginSeparator separates the origins that the answer to a claim tells: of the last event of each media server.
 const OriginSeparator = ","
 

@@ -19,6 +19,7 @@ import (
 //	janus.session.<partition>.<session>.poll.<max>                       edge to owner: a long poll for at most so many events; reply = Identity
 //	janus.session.<partition>.<session>.unpoll.<connection>              edge to owner: the client of a long poll left; reply = its Identity
 //	janus.session.<partition>.<session>.gone.<connection>                edge to owner: the transport closed; reply = janus.edge.<edge>.<connection>
+//	janus.session.<partition>.<session>.whole.<number>                   edge to owner: no request before that number is missing any more; reply = janus.edge.<edge>.<connection>
 //	janus.session.<partition>.<session>.stored.<operation>               JetStream to owner: the ack of a record
 //	janus.session.<partition>.<session>.own.<handle>.<n>                 identity of a request of the owner itself
 //	janus.session.<partition>.<session>.admin.<handle>                   Admin API to owner: AdminOrder; reply = an inbox, for an AdminAnswer
@@ -33,7 +34,7 @@ import (
 //	janus.room.<partition>.<key>.<plugin>                                to the owner of a room: RoomAsk; reply = an inbox, for a RoomAnswer
 //	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
 //	janus.edge.<edge>.<connection>.event                                 owner to edge, reply = Delivery
-//	janus.edge.<edge>.ask                                                control: take-over
+//	janus.edge.<edge>.ask, janus.edge.<edge>.resend                      control: take-over; requests that did not arrive
 //	janus.node.<node>.answer.<ask>, janus.node.<node>.yield              control: answers to an ask; planned hand-over
 //	janus.node.<node>.admin                                              Admin API to session node: NodeOrder; reply = an inbox, for NodeSessions
 //	janus.heartbeat.<role>.<name>                                        Beat
@@ -71,11 +72,12 @@ func HeartbeatSubject(role Role, name string) string {
 	return heartbeatPrefix + string(role) + "." + name
 }
 
-// MediaAsk, MediaInfo, MediaReplay, EdgeAsk, NodeAnswer and NodeYield are the control subjects of one member.
+// MediaAsk, MediaInfo, MediaReplay, EdgeAsk, EdgeResend, NodeAnswer and NodeYield are the control subjects of one member.
 func MediaAsk(server Member) string    { return MediaPrefix(server) + ".ask" }
 func MediaInfo(server Member) string   { return MediaPrefix(server) + ".info" }
 func MediaReplay(server Member) string { return MediaPrefix(server) + ".replay" }
 func EdgeAsk(edge Member) string       { return EdgePrefix(edge) + ".ask" }
+func EdgeResend(edge Member) string    { return EdgePrefix(edge) + ".resend" }
 func NodeYield(node Member) string     { return NodePrefix(node) + ".yield" }
 func NodeAnswer(node Member, ask string) string {
 	return NodePrefix(node) + ".answer." + ask
@@ -93,6 +95,7 @@ const (
 	SessionGone    SessionKind = "gone"    // from an edge: a transport closed
 	SessionPoll    SessionKind = "poll"    // from an edge: a long poll
 	SessionUnpoll  SessionKind = "unpoll"  // from an edge: the client of a long poll left
+	SessionWhole   SessionKind = "whole"   // from an edge: what was asked for with Resend is answered, or was sent once more
 	SessionStored  SessionKind = "stored"  // from JetStream: the ack of a record
 	SessionAdmin   SessionKind = "admin"   // from the Admin API of an edge
 	SessionPeer    SessionKind = "peer"    // from the owner of another session: PeerMessage
@@ -337,6 +340,35 @@ func ParseTransport(subject string) (Transport, error) {
 		}
 	}
 	return t, nil
+}
+
+// Number reads the number of a request from its identity; ok is false when another connection than t sent it, or when t is one
+// request only.
+func (t Transport) Number(identity string) (n uint64, ok bool) {
+	rest, ok := strings.CutPrefix(identity, edgePrefix)
+	if !ok || t.Stays() || t.IsZero() {
+		return 0, false
+	}
+	if rest, ok = strings.CutPrefix(rest, t.Edge.Name); !ok {
+		return 0, false
+	}
+	if rest, ok = strings.CutPrefix(rest, "~"); !ok {
+		return 0, false
+	}
+	if rest, ok = strings.CutPrefix(rest, t.Edge.Inc); !ok {
+		return 0, false
+	}
+	if rest, ok = strings.CutPrefix(rest, "."); !ok {
+		return 0, false
+	}
+	connection, rest, _ := strings.Cut(rest, ".")
+	if c, err := strconv.ParseUint(connection, 10, 64); err != nil || c != t.Connection {
+		return 0, false
+	}
+	_, rest, _ = strings.Cut(rest, ".")
+	rest, _ = CutRepeat(rest)
+	n, err := strconv.ParseUint(rest, 10, 64)
+	return n, err == nil
 }
 
 // EdgeSubject is a parsed subject below EdgePrefix, as an edge receives it.

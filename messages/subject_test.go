@@ -147,3 +147,33 @@ func BenchmarkMediaSubject(b *testing.B) {
 		}
 	}
 }
+
+// The number of a request is that of one connection: others do not count for it.
+func TestTransportNumber(t *testing.T) {
+	edge := Member{Name: "e", Inc: "i"}
+	of := Transport{Edge: edge, Connection: 7}
+	id := Identity{Edge: edge, Connection: 7, Session: 12, N: 34}
+	other := id
+	other.Connection = 70
+	longer := id
+	longer.Edge.Inc = "ii"
+	again := id
+	again.Repeat = true
+	polling := id
+	polling.Polling = true
+	for _, c := range []struct {
+		of       Transport
+		identity string
+		n        uint64
+		ok       bool
+	}{
+		{of, id.String(), 34, true}, {of, again.String(), 34, true},
+		{of, other.String(), 0, false}, {of, longer.String(), 0, false}, {of, polling.String(), 0, false},
+		{of, "janus.session.1.12.own.3.4", 0, false}, {of, of.String(), 0, false}, {of, "", 0, false},
+		{Transport{}, id.String(), 0, false}, {Transport{Edge: edge, Connection: 7, Polling: true}, id.String(), 0, false},
+	} {
+		if n, ok := c.of.Number(c.identity); n != c.n || ok != c.ok {
+			t.Errorf("%q of %v: %d, %v", c.identity, c.of, n, ok)
+		}
+	}
+}
