@@ -30,17 +30,17 @@ type publisher interface {
 
 // Edge is a running edge role. Make one with Start.
 type Edge struct {
-	opts       Options
-	member     messages.Member
-	host       string
-	askSubject, resendSubject string
-	start      time.Time
-	log        *slog.Logger
-	metrics    *metrics
-	guard      auth.Guard
-	cors       rest.CORS
-	refusals   *auth.Refusals
-	tokens     *auth.Tokens // nil: none are stored
+	opts     Options
+	member   messages.Member
+	host     string
+	controls controls
+	start    time.Time
+	log      *slog.Logger
+	metrics  *metrics
+	guard    auth.Guard
+	cors     rest.CORS
+	refusals *auth.Refusals
+	tokens   *auth.Tokens // nil: none are stored
 
 	bus     publisher
 	owner   func(partition int) (roster.Owner, bool)
@@ -67,6 +67,13 @@ type Edge struct {
 	stopped    error
 }
 
+// controls are subjects that are compared with over and over.
+type controls struct{ ask, resend string }
+
+func controlsOf(m messages.Member) controls {
+	return controls{messages.EdgeAsk(m), messages.EdgeResend(m)}
+}
+
 // newEdge makes an edge that does nothing yet.
 func newEdge(o Options) *Edge {
 	o = o.withDefaults()
@@ -76,7 +83,7 @@ func newEdge(o Options) *Edge {
 	}
 	e.refusals = auth.NewRefusals(e.log)
 	e.cors = rest.NewCORS(o.Origin, o.EnforceOrigin, e.refusals.Origin)
-	e.askSubject, e.resendSubject = messages.EdgeAsk(e.member), messages.EdgeResend(e.member)
+	e.controls = controlsOf(e.member)
 	e.metrics = newMetrics(o.Registry, e)
 	e.repeater = newRepeater(e)
 	return e

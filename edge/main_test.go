@@ -112,7 +112,7 @@ func newRig(o Options) *rig {
 	o.Wheel = wheel.New(0)
 	e := newEdge(o)
 	e.member = messages.Member{Name: "e1", Inc: "inc"}
-	e.askSubject, e.resendSubject = messages.EdgeAsk(e.member), messages.EdgeResend(e.member)
+	e.controls = controlsOf(e.member)
 	b := &scriptedBus{edge: e}
 	e.bus = b
 	e.owner = func(int) (roster.Owner, bool) { return roster.Owner{}, false }

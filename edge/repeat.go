@@ -25,7 +25,7 @@ const (
 	// maxAsks, maxResends and maxGone bound what waits for the repeater.
 	maxAsks    = 256
 	maxResends = 4096
-	maxGone = 1 << 16
+	maxGone    = 1 << 16
 )
 
 // ask is a take-over that wants to know what this edge holds.

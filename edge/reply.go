@@ -17,10 +17,10 @@ import (
 // request, and the question of a new owner. It runs on the bus's goroutine, or on an owner's in this process.
 func (e *Edge) receive(m *bus.Msg) {
 	switch m.Subject {
-	case e.askSubject:
+	case e.controls.ask:
 		e.asked(m)
 		return
-	case e.resendSubject:
+	case e.controls.resend:
 		e.askedAgain(m)
 		return
 	}

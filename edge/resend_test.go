@@ -27,7 +27,7 @@ func TestResend(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.receive(&bus.Msg{Subject: r.resendSubject, Data: ask})
+		r.receive(&bus.Msg{Subject: r.controls.resend, Data: ask})
 		synctest.Wait()
 		again := r.bus.take()
 		if len(again) != 2 {
