@@ -41,7 +41,8 @@ type Client struct {
 	events     []Message // all, in order of arrival
 	fresh      []Message // those that Next has not given out
 	violations []string
-	loose      bool // raw frames were sent: their replies cannot be told from unasked ones
+	deliver    func(Message) // takes what is received instead of all this; nil: it is kept
+	loose      bool          // raw frames were sent: their replies cannot be told from unasked ones
 	err        error
 }
 
@@ -57,8 +58,18 @@ func Dial(ctx context.Context, url string) (*Client, error) {
 	return DialAs(ctx, url, "janus-protocol")
 }
 
+// DialTo is Dial for a client that keeps its own books: each message is given to deliver, in order, by one goroutine, and not
+// kept. Use Write to send; what waits for answers (Request, Next) never gets one.
+func DialTo(ctx context.Context, url string, deliver func(Message)) (*Client, error) {
+	return dial(ctx, url, "janus-protocol", deliver)
+}
+
 // DialAs connects with any subprotocol, such as janus-admin-protocol.
 func DialAs(ctx context.Context, url, subprotocol string) (*Client, error) {
+	return dial(ctx, url, subprotocol, nil)
+}
+
+func dial(ctx context.Context, url, subprotocol string, deliver func(Message)) (*Client, error) {
 	dialer := ws.Dialer{Protocols: []string{subprotocol}}
 	conn, br, handshake, err := dialer.Dial(ctx, url)
 	if err != nil {
@@ -72,7 +83,7 @@ func DialAs(ctx context.Context, url, subprotocol string) (*Client, error) {
 		br = bufio.NewReader(conn)
 	}
 	c := &Client{
-		conn: conn, reader: br, closed: make(chan struct{}),
+		conn: conn, reader: br, closed: make(chan struct{}), deliver: deliver,
 		changed: make(chan struct{}), calls: make(map[string]*call),
 	}
 	go c.read()
@@ -130,6 +141,15 @@ func (c *Client) Send(request any) (transaction string, err error) {
 	k.sent++
 	c.mu.Unlock()
 	return m.Transaction, c.WriteFrame(ws.NewTextFrame(payload))
+}
+
+// Write sends a request as it is, without a note of it.
+func (c *Client) Write(request any) error {
+	payload, err := encode(request)
+	if err != nil {
+		return err
+	}
+	return c.WriteFrame(ws.NewTextFrame(payload))
 }
 
 func encode(request any) ([]byte, error) {
@@ -378,17 +398,21 @@ func (c *Client) take(payload []byte) {
 		c.violate("%v: %q", err, payload)
 		return
 	}
+	if c.deliver != nil {
+		c.deliver(m)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer func() { close(c.changed); c.changed = make(chan struct{}) }()
 	k := c.calls[m.Transaction]
-	if m.isReply() && k != nil {
+	if m.IsReply() && k != nil {
 		if k.replies = append(k.replies, m); len(k.replies) > k.sent {
 			c.violateLocked("reply %d to transaction %q sent %d times: %s", len(k.replies), m.Transaction, k.sent, m)
 		}
 		return
 	}
-	if m.isReply() && !c.loose {
+	if m.IsReply() && !c.loose {
 		c.violateLocked("reply that nobody asked for: %s", m)
 	}
 	if len(c.events) >= maxKept {

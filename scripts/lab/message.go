@@ -90,8 +90,8 @@ func (m Message) Number(path ...string) uint64 {
 	return number(n)
 }
 
-// isReply tells a direct answer to a request from what a plugin or the core says later.
-func (m Message) isReply() bool {
+// IsReply tells a direct answer to a request from what a plugin or the core says later.
+func (m Message) IsReply() bool {
 	switch m.Janus {
 	case "success", "ack", "error", "server_info", "pong":
 		return true

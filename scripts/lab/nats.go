@@ -55,8 +55,9 @@ func SeverableNATS(tb TB, n int) *NATSCluster {
 		}
 		cluster.gates = append(cluster.gates, gates)
 	}
-	// What servers tell one another of where they are leads nowhere, so that no route goes round the gates.
-	cluster.start(tb, n, ports, nil, `advertise: "127.0.0.1:1", `)
+	// What servers tell one another of where they are leads nowhere, so that no route goes round the gates. Clients are told
+	// nothing of it: they stay with the addresses that they were given, behind gates of their own.
+	cluster.start(tb, n, ports, nil, `advertise: "127.0.0.1:1", no_advertise: true, `)
 	return cluster
 }
 

@@ -145,14 +145,29 @@ func startRole(tb TB, command []string) *RoleProcess {
 // Restart starts the role anew with the same arguments, after killing it if it still runs. Ports given as 0 change.
 func (r *RoleProcess) Restart() {
 	r.tb.Helper()
+	if err := r.TryRestart(); err != nil {
+		r.tb.Fatalf("%v", err)
+	}
+}
+
+// TryRestart is Restart for a role that may refuse, since its name is still known as that of a living one.
+func (r *RoleProcess) TryRestart() error {
+	r.tb.Helper()
 	r.Kill()
 	r.output.restart()
 	r.start()
-	r.waitReady()
+	return r.ready()
 }
 
 func (r *RoleProcess) waitReady() {
 	r.tb.Helper()
+	if err := r.ready(); err != nil {
+		r.tb.Fatalf("%v", err)
+	}
+}
+
+// ready waits for the ready line.
+func (r *RoleProcess) ready() error {
 	timer := time.NewTimer(readyTime)
 	defer timer.Stop()
 	reason := ""
@@ -161,7 +176,7 @@ func (r *RoleProcess) waitReady() {
 		ready, err := ParseReady(line)
 		if err == nil {
 			r.Ready = ready
-			return
+			return nil
 		}
 		reason = err.Error()
 	case <-r.Done():
@@ -169,7 +184,7 @@ func (r *RoleProcess) waitReady() {
 	case <-timer.C:
 		reason = fmt.Sprintf("not ready within %v", readyTime)
 	}
-	r.tb.Fatalf("%s %s; its log:\n%s", r.role, reason, r.Log())
+	return fmt.Errorf("%s %s; its log:\n%s", r.role, reason, r.Log())
 }
 
 // check looks for what no role may do.
