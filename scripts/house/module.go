@@ -25,6 +25,8 @@ func Dependencies() map[string]string {
 		"github.com/gobwas/ws":                    "WebSocket frames and handshakes without a goroutine per connection",
 		"github.com/nats-io/nats-server/v2":       "NATS inside dev and tests",
 		"github.com/nats-io/nats.go":              "the network between roles",
+		"github.com/pion/rtp":                     "packets with numbers, in chaos",
+		"github.com/pion/webrtc/v4":               "peers with real media that need no browser, in chaos",
 		"github.com/prometheus/client_golang":     "metrics",
 		"github.com/prometheus/client_model":      "metrics as tests read them",
 		"github.com/rogpeppe/go-internal":         "golden files in txtar form",
