@@ -225,6 +225,7 @@ func (s *session) unbind(h *handle, why string) {
 	event.Reason = why
 	h.state, h.server, h.janus, h.detach, h.engaged, h.live = unbound, messages.Member{}, 0, "", false, false
 	h.certain = true
+	s.forgetTold(h)
 	s.keep(&h.record, h.stored(s.epoch()), nil)
 	s.node.emit(event)
 	s.log().Info("handle unbound", "handle", h.id, "reason", why)

@@ -121,11 +121,18 @@ func (s *session) disarm() {
 		s.node.Wheel.Disarm(&r.retry)
 	}
 	for _, h := range s.handles {
-		s.node.Wheel.Disarm(&h.timer)
-		s.node.Wheel.Disarm(&h.due)
+		s.disarmHandle(h)
 	}
 	for _, p := range s.polls {
 		s.node.Wheel.Disarm(&p.timer) // it ends by its edge's own time, as those of Janus do
+	}
+}
+
+func (s *session) disarmHandle(h *handle) {
+	s.node.Wheel.Disarm(&h.timer)
+	s.node.Wheel.Disarm(&h.due)
+	if h.resync != nil {
+		s.node.Wheel.Disarm(&h.resync.due)
 	}
 }
 

@@ -44,8 +44,9 @@ type handle struct {
 	timer   wheel.Timer
 	record  record
 
-	peer    *peer // of plugins that session nodes serve themselves; nil: of a Janus
-	routing       // of plugins whose rooms have homes
+	peer    *peer   // of plugins that session nodes serve themselves; nil: of a Janus
+	resync  *resync // of plugins that tell of others in a room; nil: the plugin does not
+	routing         // of plugins whose rooms have homes
 }
 
 type handleState uint8
@@ -157,6 +158,9 @@ func (s *session) about(h *handle, what string) messages.Event {
 // answers for a handle that has no PeerConnection yet, or has it wait until the handle is bound.
 func (s *session) toHandle(r *request, verb janusjson.Verb) {
 	h := r.handle
+	if verb == janusjson.VerbMessage {
+		h.asks(r)
+	}
 	switch {
 	case h.peer != nil:
 		s.toPeer(r, verb)
@@ -267,7 +271,7 @@ func (s *session) reply(in *inbound) {
 		s.confirmed()
 		return
 	case own:
-		if h != nil {
+		if h != nil && !s.passes(h, in) {
 			s.onBindReply(h, in)
 		}
 		return
@@ -305,6 +309,9 @@ func (s *session) event(in *inbound) {
 		return
 	}
 	switch {
+	case m.Is(janusjson.KeyJanus, messages.VerbGap):
+		s.onGap(in.msg.Reply)
+		return
 	case m.Is(janusjson.KeyJanus, messages.VerbUnbound):
 		if h != nil {
 			s.unbind(h, "media server lost")
@@ -324,8 +331,7 @@ func (s *session) remove(h *handle) {
 		return
 	}
 	s.handles = slices.Delete(s.handles, at, at+1)
-	s.node.Wheel.Disarm(&h.timer)
-	s.node.Wheel.Disarm(&h.due)
+	s.disarmHandle(h)
 	s.unclaim(h)
 	s.peerLeave(h)
 	s.dropQueue(h, messages.ErrHandleNotFound(h.id, s.id))

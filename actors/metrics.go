@@ -28,6 +28,8 @@ type metrics struct {
 	eventsKept  prometheus.Counter
 	eventsLost  prometheus.Counter
 	sessionEnds *prometheus.CounterVec // why
+	resyncs     *prometheus.CounterVec // result
+	missed      prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -62,6 +64,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		eventsKept:  counter("events_kept_total", "Events kept for sessions without a transport."),
 		eventsLost:  counter("events_lost_total", "Events (of sessions without a transport, or for analytics) that could not be kept or published."),
 		sessionEnds: vec("session_ends_total", "Sessions ended, by reason.", "reason"),
+		resyncs:     vec("resyncs_total", "Handles in rooms whose Janus was out of reach for a while, by what was found out: whole, partial, failed.", "result"),
+		missed:      counter("missed_events_total", "Events that clients missed in such a while, and were told."),
 	}
 	for _, verb := range []janusjson.Verb{
 		janusjson.VerbUnknown, janusjson.VerbCreate, janusjson.VerbAttach, janusjson.VerbMessage, janusjson.VerbTrickle,

@@ -33,6 +33,7 @@ func (h *handle) adopt(routers plugin.Routers) {
 	if _, local := h.router.(plugin.Local); local {
 		h.peer = &peer{}
 	}
+	h.remember()
 }
 
 // recall takes over what a record says of the handle's name, and of the room or call that it is in, unless the handle has learned

@@ -58,7 +58,7 @@ type Node struct {
 	beater  *roster.Beater
 	started time.Time
 
-	keeper, placer *actor.PID
+	keeper, placer, surveyor *actor.PID
 
 	// Written by the keeper, read by the beater and Ready.
 	owned    atomic.Pointer[[]messages.OwnedRange]
@@ -95,6 +95,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	n.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return n.Log }))
 	n.readSettings(ctx)
 	n.placer = n.spawn(newPlacer(n))
+	n.surveyor = n.spawn(&surveyor{node: n, rooms: map[surveyKey]*survey{}})
 	joined := make(chan struct{})
 	n.keeper = n.spawn(newKeeper(n, joined))
 	sub, err := o.Bus.Own(messages.NodePrefix(n.member), 0, func(m *bus.Msg) { n.tell(n.keeper, m) })

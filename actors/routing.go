@@ -288,6 +288,7 @@ func (s *session) bring(h *handle, r *request, home messages.Member) {
 // leave takes a handle off a Janus where it has nothing to do any more. The client hears nothing of it.
 func (s *session) leave(h *handle, to messages.Member) {
 	s.giveUp(h)
+	s.forgetTold(h)
 	event := s.about(h, messages.EventHandleMoved)
 	event.Reason, event.Server = "from "+h.server.Name, to.Name
 	s.node.emit(event)
@@ -369,19 +370,26 @@ func (s *session) observe(h *handle, from string, m *janusjson.Message) bool {
 	case janusjson.VerbHangup, janusjson.VerbDetached:
 		h.live = false
 	}
-	was, answers := h.engaged, h.answers(m)
-	switch h.router.Observe(m.Verb(), data) {
+	answers := h.answers(m)
+	s.follows(h, h.router.Observe(m.Verb(), data))
+	own := s.learn(h, m, data)
+	heard := h.hears(m.Verb(), data)
+	if answers {
+		s.outcome(h)
+	}
+	return heard && !own
+}
+
+// follows notes what an event changed.
+func (s *session) follows(h *handle, change plugin.Change) {
+	was := h.engaged
+	switch change {
 	case plugin.Engaged:
 		h.engaged, h.certain, h.early = true, true, nil
 	case plugin.Free:
 		h.engaged, h.certain, h.early = false, true, nil
 	}
-	own := s.learn(h, m, data)
 	if was != h.engaged {
 		s.keep(&h.record, h.stored(s.epoch()), nil)
 	}
-	if answers {
-		s.outcome(h)
-	}
-	return !own
 }

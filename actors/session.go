@@ -113,6 +113,10 @@ func (s *session) Receive(ctx actor.Context) {
 		s.onErrandDone(m)
 	case outcomeDue:
 		s.onOutcomeDue(m)
+	case surveyed:
+		s.onSurveyed(m)
+	case barrierDue:
+		s.onBarrierDue(m)
 	case peerStep:
 		m.then()
 	case sessionDue:

@@ -337,12 +337,23 @@ func (s *server) serve() {
 	s.log.Info("Janus is up", "janus", s.info.Name, "version", s.info.Version, "sessions", len(s.sessions), "handles", len(s.ours))
 	s.wheel.Disarm(&s.hopeTimer)
 	s.setStatus(state, time.Now())
-	if !s.hope {
+	if s.hope {
+		s.tellGap()
+	} else {
 		s.tellCluster(messages.EventServerUp, "")
 	}
 	s.hope = false
 	s.beat()
 	s.unhold()
+}
+
+// tellGap tells the owners of all sessions that what Janus said for a while is lost.
+func (s *server) tellGap() {
+	for id, x := range s.sessions {
+		if x.phase == ready && x.count > 0 {
+			s.event(id, 0, messages.AppendNotice(nil, messages.VerbGap, id, 0, ""))
+		}
+	}
 }
 
 // sendOwn sends a request of our own: about r.session, with a create about r.target, and about a handle of Janus unless

@@ -61,6 +61,10 @@ func (s *server) fromJanusReply(verb janusjson.Verb) {
 	case janusjson.VerbCreate:
 		s.created(r, verb)
 	case janusjson.VerbKeepalive:
+		if r.identity != "" {
+			s.passed(r, verb) // of an owner: what was said before is behind it
+			break
+		}
 		s.keptAlive(r, verb)
 	case janusjson.VerbPing:
 		s.metrics.ping.Observe(s.heard.Sub(s.pinged).Seconds())

@@ -166,7 +166,7 @@ func (s *server) request(m *bus.Msg) {
 		return
 	}
 	switch q.verb = s.in.Verb(); q.verb {
-	case janusjson.VerbMessage, janusjson.VerbTrickle, janusjson.VerbHangup, janusjson.VerbDetach:
+	case janusjson.VerbMessage, janusjson.VerbTrickle, janusjson.VerbHangup, janusjson.VerbDetach, janusjson.VerbKeepalive:
 		s.pass(&q)
 	case janusjson.VerbAttach:
 		s.attach(&q)

@@ -70,6 +70,7 @@ type steward struct {
 type pluginCall struct {
 	id    string // empty: it is not remembered
 	body  json.RawMessage
+	visit bool     // its handle is detached when it is answered
 	to    []string // reply subjects
 	of    *stewardHandle
 	sent  bool // Janus may have run it
@@ -208,7 +209,10 @@ func (s *steward) repeated(id, to string) bool {
 // enter queues a request behind those to the same plugin.
 func (s *steward) enter(p *messages.PluginRequest, to string) {
 	now := time.Now()
-	c := &pluginCall{id: p.ID, body: p.Body, to: []string{to}, of: s.line.handle(p.Plugin), since: now, due: now.Add(pluginDeadline)}
+	c := &pluginCall{id: p.ID, body: p.Body, visit: p.Visit, to: []string{to}, since: now, due: now.Add(pluginDeadline)}
+	if c.of = s.line.handle(p.Plugin); c.visit {
+		c.of = s.line.visitor(p.Plugin)
+	}
 	c.of.queue = append(c.of.queue, c)
 	s.calls[c] = struct{}{}
 	if c.id != "" {
@@ -244,7 +248,9 @@ func (s *steward) answer(c *pluginCall, body []byte) {
 	if _, waits := s.calls[c]; waits {
 		delete(s.calls, c)
 		delete(s.named, c.id)
-		c.of.drop(c)
+		if c.of.drop(c); c.visit {
+			s.endVisit(c.of)
+		}
 		for _, to := range c.to {
 			body = s.send(to, body)
 		}

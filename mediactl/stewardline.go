@@ -34,24 +34,27 @@ const (
 // line is the steward's connection to Janus. It is made when there is something to ask.
 type line struct {
 	stage   lineStage
-	link    *link  // from lineGreeting on
-	session uint64 // on Janus; from lineReady on
-	former  uint64 // the session of a connection that was lost: Janus may still have it
-	secret  []byte // a JSON string; nil: Janus wants none
-	handles map[string]*stewardHandle
-	waits   map[uint64]*stewardWait // by transaction
-	last    uint64                  // transaction
-	used    time.Time               // by a request
-	kept    time.Time               // when the last keepalive was sent
-	text    []byte                  // scratch
-	said    janusjson.Message       // scratch
+	link    *link                     // from lineGreeting on
+	session uint64                    // on Janus; from lineReady on
+	former  uint64                    // the session of a connection that was lost: Janus may still have it
+	secret  []byte                    // a JSON string; nil: Janus wants none
+	handles map[string]*stewardHandle // by key
+	visits  uint64                    // handles that were made for one request
+	waits   map[uint64]*stewardWait   // by transaction
+	last    uint64                    // transaction
+	used    time.Time                 // by a request
+	kept    time.Time                 // when the last keepalive was sent
+	text    []byte                    // scratch
+	said    janusjson.Message         // scratch
 }
 
 // stewardHandle is the steward's handle of one plugin. Janus runs messages to one handle side by side
 // (janus_transport_requests of src/janus.c), so the next leaves only when the one before was answered at all: an
 // acknowledged one stands in the plugin's own queue.
 type stewardHandle struct {
+	key       string // in line.handles: the plugin, and for a visit its number
 	plugin    string
+	over      bool   // of a visit that is answered: to be detached
 	id        uint64 // on Janus; 0: there is none
 	attaching bool
 	front     *pluginCall   // sent, and not even acknowledged
@@ -61,7 +64,7 @@ type stewardHandle struct {
 // stewardWait is a message to Janus that waits for its answer.
 type stewardWait struct {
 	verb   janusjson.Verb
-	handle *stewardHandle // of an attach or a message
+	handle *stewardHandle // of an attach, a message or a detach
 	call   *pluginCall    // of a message
 	due    time.Time
 }
@@ -70,10 +73,30 @@ type stewardWait struct {
 func (l *line) handle(plugin string) *stewardHandle {
 	h := l.handles[plugin]
 	if h == nil {
-		h = &stewardHandle{plugin: plugin}
+		h = &stewardHandle{key: plugin, plugin: plugin}
 		l.handles[plugin] = h
 	}
 	return h
+}
+
+// visitor makes a handle for one request.
+func (l *line) visitor(plugin string) *stewardHandle {
+	l.visits++
+	h := &stewardHandle{key: plugin + " " + strconv.FormatUint(l.visits, 10), plugin: plugin}
+	l.handles[h.key] = h
+	return h
+}
+
+// endVisit detaches the handle of a request that is answered.
+func (s *steward) endVisit(h *stewardHandle) {
+	delete(s.line.handles, h.key)
+	h.over = true
+	if h.id == 0 || s.line.stage != lineReady {
+		return
+	}
+	if !s.write(&stewardWait{verb: janusjson.VerbDetach, handle: h, due: time.Now().Add(pluginDeadline)}) {
+		s.reset("a visit is not ended") // with the session it will be
+	}
 }
 
 // drop takes a call out, wherever it stands.
@@ -155,9 +178,11 @@ func (s *steward) write(w *stewardWait) bool {
 	case janusjson.VerbAttach:
 		l.text = append(l.text, `,"opaque_id":"`+stewardName+`","plugin":`...)
 		l.text = janusjson.AppendQuoted(l.text, w.handle.plugin)
-	case janusjson.VerbMessage:
+	case janusjson.VerbMessage, janusjson.VerbDetach:
 		l.text = append(l.text, `,"handle_id":`...)
 		l.text = janusjson.AppendUint(l.text, w.handle.id)
+	}
+	if w.verb == janusjson.VerbMessage {
 		l.text = append(l.text, `,"body":`...)
 		l.text = append(l.text, w.call.body...)
 	}
@@ -256,10 +281,10 @@ func (s *steward) onLineClosed(err error) {
 	for c := range s.calls {
 		c.again = true
 	}
-	for plugin, h := range l.handles {
+	for key, h := range l.handles {
 		h.id, h.attaching = 0, false
 		if len(h.queue) == 0 {
-			delete(l.handles, plugin)
+			delete(l.handles, key)
 		}
 	}
 }

@@ -90,7 +90,9 @@ func (s *steward) onAttached(h *stewardHandle, verb janusjson.Verb) {
 	id, ok := idOf(&s.line.said)
 	h.attaching = false
 	if verb == janusjson.VerbSuccess && ok {
-		h.id = id
+		if h.id = id; h.over {
+			s.endVisit(h)
+		}
 		return
 	}
 	e := errorOf(&s.line.said)
@@ -98,7 +100,7 @@ func (s *steward) onAttached(h *stewardHandle, verb janusjson.Verb) {
 		s.reset("Janus has lost the session")
 		return
 	}
-	delete(s.line.handles, h.plugin)
+	delete(s.line.handles, h.key)
 	s.failQueued(e, "janus", func(c *pluginCall) bool { return c.of == h })
 }
 

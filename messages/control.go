@@ -94,6 +94,10 @@ type Yield struct {
 // {"janus":"unbound","session_id":…,"sender":…}. It never reaches a client.
 const VerbUnbound = "unbound"
 
+// VerbGap is the verb of the event by which a media server tells the owner of a session that it has the connection to Janus again,
+// and the session on it: what Janus said meanwhile is lost. {"janus":"gap","session_id":…}; it never reaches a client.
+const VerbGap = "gap"
+
 // SessionRecord is the stored part of a session: what its ends do not know.
 type SessionRecord struct {
 	Epoch    Epoch  `json:"epoch"`

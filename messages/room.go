@@ -159,6 +159,8 @@ type PluginRequest struct {
 	Epoch     Epoch           `json:"epoch"`
 	Plugin    string          `json:"plugin"`
 	Body      json.RawMessage `json:"body"`
+	// Visit: the handle is made for this request, and detached when it was answered. What joins something leaves it so.
+	Visit bool `json:"visit,omitempty"`
 }
 
 // PluginReply answers a PluginRequest.

@@ -28,6 +28,7 @@ func AudioBridge() *Table {
 		},
 		Present: func(_ string, data janusjson.Object) bool { return data.Get("exists").Bool() },
 		Watch:   watchAudioBridge,
+		Told:    func() Told { return &audioBridgeTold{} },
 	}
 }
 

@@ -30,9 +30,11 @@ type Table struct {
 	Present func(key string, data janusjson.Object) bool
 	// Watch is Observe.
 	Watch func(verb janusjson.Verb, data janusjson.Object) Change
+	// Told is Remember; nil: what a client missed cannot be found out.
+	Told func() Told
 }
 
-var _ Router = (*Table)(nil)
+var _ Resyncer = (*Table)(nil)
 
 // Plugin implements Router.
 func (t *Table) Plugin() string { return t.Package }
@@ -91,6 +93,14 @@ func (t *Table) Observe(verb janusjson.Verb, data janusjson.Object) Change {
 		return Same
 	}
 	return t.Watch(verb, data)
+}
+
+// Remember implements Resyncer.
+func (t *Table) Remember() Told {
+	if t.Told == nil {
+		return nil
+	}
+	return t.Told()
 }
 
 // Merge implements Router: the lists of all answers become one, in the last answer that has any. Where none has one, the

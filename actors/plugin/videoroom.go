@@ -24,6 +24,7 @@ func VideoRoom() *Table {
 		},
 		Present: func(_ string, data janusjson.Object) bool { return data.Get("exists").Bool() },
 		Watch:   watchVideoRoom,
+		Told:    func() Told { return &videoRoomTold{} },
 	}
 }
 
