@@ -253,19 +253,19 @@ func (m *videoRoomMissed) anyNew() bool {
 	return false
 }
 
-// gone tells that somebody does not publish any more, or is not there. That he was kicked cannot be known.
+// gone tells that somebody is not there any more, or does not publish any more. Of one who asked to leave Janus says nothing else;
+// that he was kicked, or that his connection ended, which it says in more words, cannot be known.
 func (m *videoRoomMissed) gone(id string) {
 	now, there := m.there[id]
 	who := m.known[id]
-	display := who.display
-	if who.active && !now.Get("publisher").Bool() {
-		m.sayGone("unpublished", id, display)
+	switch {
+	case !there:
+		m.sayGone("leaving", id, who.display)
+		delete(m.known, id)
+	case who.active && !now.Get("publisher").Bool():
+		m.sayGone("unpublished", id, who.display)
 		who.active, who.state = false, 0
 		m.known[id] = who
-	}
-	if !there {
-		m.sayGone("leaving", id, display)
-		delete(m.known, id)
 	}
 }
 
@@ -286,7 +286,7 @@ func (m *videoRoomMissed) came(id string, now janusjson.Object) {
 		who.display = display
 		m.known[id] = who
 		m.say([]byte(`{"videoroom":"event","id":` + id + `,"display":` + display + `}`))
-	case !known && m.joining && !m.full:
+	case !known && m.joining && !m.full && !now.Get("remote").Bool() && !now.Get("dummy").Bool(): // those join nothing
 		user := []byte(`{"videoroom":"event","room":` + m.room + `,"joining":{"id":` + id)
 		for _, name := range []string{"display", "metadata"} {
 			if v := now.Get(name); v.Kind() != janusjson.KindAbsent {
