@@ -274,6 +274,7 @@ type server struct {
 	got    []string // verb and identity
 	holds  map[uint64]map[uint64]bool
 	mute   bool
+	before func(at messages.MediaSubject, verb janusjson.Verb) // called before a request is served; nil: nothing
 	refuse messages.Epoch
 	seq    int
 	janus  scriptedRooms
@@ -330,8 +331,11 @@ func (s *server) receive(m *bus.Msg) {
 	}
 	s.mu.Lock()
 	s.got = append(s.got, r.Verb().String()+" "+m.Reply)
-	mute, refuse := s.mute, s.refuse
+	mute, refuse, before := s.mute, s.refuse, s.before
 	s.mu.Unlock()
+	if before != nil {
+		before(at, r.Verb())
+	}
 	if mute {
 		return
 	}
@@ -362,7 +366,7 @@ func (s *server) serve(at messages.MediaSubject, r *janusjson.Message, identity 
 		delete(s.holds, at.Session)
 	case janusjson.VerbMessage:
 		body = reply.Append(nil, "ack")
-	case janusjson.VerbTrickle:
+	case janusjson.VerbTrickle, janusjson.VerbKeepalive:
 		body = reply.Append(nil, "ack")
 	}
 	s.seq++

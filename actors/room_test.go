@@ -26,6 +26,8 @@ type scriptedRooms struct {
 	deaf  bool
 	// answers are those to requests that have an id, which run once.
 	answers map[string]string
+	// scene answers instead of the above; an empty answer is left to it. nil: none.
+	scene func(request string, q *messages.PluginRequest) string
 }
 
 // steward answers for the videoroom plugin.
@@ -44,8 +46,11 @@ func (s *server) steward(m *bus.Msg) {
 		return
 	}
 	data, again := s.janus.answers[q.ID]
+	if !again && s.janus.scene != nil {
+		data = s.janus.scene(body.Request, &q)
+	}
 	switch {
-	case again:
+	case again || data != "":
 	case q.Plugin == videocall:
 		data = s.calls.list()
 	default:
