@@ -274,7 +274,7 @@ func wantHope(t *testing.T, f *fake, lost bool) {
 			heard = append(heard, string(m.Data))
 		}
 	}
-	want := []string{`{"janus":"ack","session_id":1,"transaction":"m"}`}
+	want := []string{`{"janus":"gap","session_id":1}`, `{"janus":"ack","session_id":1,"transaction":"m"}`}
 	if lost {
 		want = []string{
 			`{"janus":"hangup","session_id":1,"sender":1,"reason":"Media server lost"}`,
