@@ -49,6 +49,7 @@ func (s *session) onPlaced(p placed) {
 	h.state, h.server, h.reason = binding, p.server, p.reason
 	h.tried = append(h.tried, p.server)
 	h.attempt++
+	s.reviewServer(p.server.Name) // what it is to take over of an earlier incarnation goes first
 	s.touch(p.server)
 	due := bindDue{h.id, h.attempt}
 	s.node.Wheel.Arm(&h.timer, bindWait, func() { s.node.tell(s.self, due) })
@@ -60,6 +61,11 @@ func (s *session) askAgain() {
 	for _, h := range s.handles {
 		if h.state == binding {
 			s.passOn(h, s.ownIdentity(h.id, h.attempt), h.request)
+		}
+	}
+	for _, a := range s.absent {
+		if !a.asked.IsZero() {
+			s.askAdopt(a)
 		}
 	}
 }
@@ -133,6 +139,16 @@ func (s *session) bindDone(h *handle) {
 	s.node.emit(event)
 	s.log().Debug("handle bound", "handle", h.id, "server", h.server.Name, "reason", h.reason)
 	h.reason = ""
+	if !s.node.alive(h.server) {
+		s.reviewServer(h.server.Name)
+	}
+	if h.state == bound {
+		s.runQueue(h)
+	}
+}
+
+// runQueue lets go what waited for a handle.
+func (s *session) runQueue(h *handle) {
 	queue := h.queue
 	h.queue, h.queued = nil, 0
 	for _, q := range queue {
@@ -155,6 +171,9 @@ func (s *session) release1(h *handle, q queued) {
 	var m janusjson.Message
 	if janusjson.Scan(q.raw, &m) == nil && m.Verb() == janusjson.VerbDetach {
 		h.detach = q.identity
+	}
+	if q.repeat {
+		q.identity = messages.MarkRepeat(q.identity)
 	}
 	s.passOn(h, q.identity, q.raw)
 }
@@ -218,7 +237,7 @@ func (s *session) unbind(h *handle, why string) {
 	if h.state == renewing {
 		s.bindDone(h) // what waits is answered as lost
 	}
-	if h.state != bound {
+	if h.state != bound && h.state != adrift {
 		return
 	}
 	event := s.about(h, messages.EventHandleUnbound)
@@ -229,6 +248,7 @@ func (s *session) unbind(h *handle, why string) {
 	s.keep(&h.record, h.stored(s.epoch()), nil)
 	s.node.emit(event)
 	s.log().Info("handle unbound", "handle", h.id, "reason", why)
+	s.refuseQueue(h, errServerLost)
 	s.rebind(h)
 	s.outcome(h)
 }

@@ -51,7 +51,11 @@ func (s *session) end(why string, success []byte, asked string) {
 // sendDestroy asks a media server to destroy its part of the session.
 func (s *session) sendDestroy(server messages.Member) bool {
 	if !s.node.alive(server) {
-		return false
+		now, serves, heard := s.node.server(server.Name)
+		if !heard || !serves {
+			return false
+		}
+		server = now // it knows what its earlier incarnation left on Janus
 	}
 	body := messages.Reply{Session: s.id, Transaction: []byte(`""`)}.Append(nil, janusjson.VerbDestroy.String())
 	to := messages.MediaSubject{Server: server, Partition: s.part.index, Epoch: s.epoch(), Session: s.id}
@@ -116,6 +120,9 @@ func (s *session) disarm() {
 	s.node.Wheel.Disarm(&s.timer)
 	if s.ending != nil {
 		s.node.Wheel.Disarm(&s.ending.timer)
+	}
+	for _, a := range s.absent {
+		s.node.Wheel.Disarm(&a.timer)
 	}
 	for _, r := range s.ops {
 		s.node.Wheel.Disarm(&r.retry)

@@ -13,6 +13,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
 )
 
 const (
@@ -64,13 +65,15 @@ func (n *Node) errand(to *actor.PID, f func(ctx context.Context) any) {
 }
 
 // askSteward puts a request to a plugin of a media server's Janus, again and again: a request with an ID is run once, one
-// without does no harm. It blocks until there is an answer, the server is lost (errServerGone), or ctx ends.
+// without does no harm. It blocks until there is an answer, the server is lost (errServerGone), it was restarted and may have run
+// the request before (errOutcome), or ctx ends. A request with an ID waits for a media server that falls silent.
 func (n *Node) askSteward(ctx context.Context, server messages.Member, q messages.PluginRequest) (messages.PluginReply, error) {
 	var reply messages.PluginReply
 	data, err := json.Marshal(q)
 	if err != nil {
 		return reply, err
 	}
+	taken, until := false, time.Time{}
 	for {
 		try, cancel := context.WithTimeout(ctx, askEvery)
 		m, err := n.Bus.Request(try, messages.MediaPlugin(server), data)
@@ -78,7 +81,23 @@ func (n *Node) askSteward(ctx context.Context, server messages.Member, q message
 		if err == nil {
 			return reply, json.Unmarshal(m.Data, &reply)
 		}
-		if _, up := n.upSince(server); !up {
+		taken = taken || !errors.Is(err, bus.ErrNoResponders)
+		switch n.fateOf(server) {
+		case fateUp:
+			until = time.Time{}
+		case fateSilent:
+			if until.IsZero() {
+				until = time.Now().Add(n.MediaGrace)
+			}
+			if q.ID == "" || time.Now().After(until) {
+				return reply, fmt.Errorf("%w: %w", errServerGone, err)
+			}
+		case fateRestarted:
+			if taken && q.ID != "" {
+				return reply, errOutcome
+			}
+			return reply, fmt.Errorf("%w: %w", errServerGone, err)
+		case fateLost:
 			return reply, fmt.Errorf("%w: %w", errServerGone, err)
 		}
 		if ctx.Err() != nil || q.ID == "" && !errors.Is(err, context.DeadlineExceeded) {
@@ -90,8 +109,35 @@ func (n *Node) askSteward(ctx context.Context, server messages.Member, q message
 	}
 }
 
-// errServerGone says that a media server, or its Janus, is not there any more.
-var errServerGone = errors.New("media server is lost")
+var (
+	// errServerGone says that a media server, or its Janus, is not there any more. What it was asked is of no consequence.
+	errServerGone = errors.New("media server is lost")
+	// errOutcome says that a media server was restarted beside a Janus that may have run a request.
+	errOutcome = errors.New("media server was restarted")
+)
+
+// fate is what has become of a media server.
+type fate uint8
+
+const (
+	fateUp        fate = iota
+	fateSilent         // it is not heard; its Janus may live
+	fateRestarted      // another incarnation is heard; its Janus may have lived on
+	fateLost           // its Janus is lost
+)
+
+func (n *Node) fateOf(server messages.Member) fate {
+	now, serves, heard := n.server(server.Name)
+	switch {
+	case !heard:
+		return fateSilent
+	case now != server:
+		return fateRestarted
+	case !serves:
+		return fateLost
+	}
+	return fateUp
+}
 
 // askRoom asks the owner of a room, again and again while the room changes hands. It blocks until there is an answer or ctx
 // ends, which is an answer with an error as well.

@@ -58,12 +58,14 @@ const (
 	recording             // the bind is being stored
 	renewing              // the name that the handle had elsewhere is being given to it again
 	bound
+	adrift // bound, but the media server is not heard, or has not taken the handle over from its earlier incarnation
 )
 
 // queued is a request that waits for its handle to be bound.
 type queued struct {
 	identity string // "": a trickle that was acknowledged already, or an administrator
 	raw      []byte
+	repeat   bool   // it came before, and may have been run
 	admin    string // where an administrator waits to hear that the handle is bound; "": none does
 }
 
@@ -234,11 +236,12 @@ var errTooMany = messages.Errorf(messages.CodeUnknown, "Too many requests wait f
 
 // wait queues a request until the handle is bound.
 func (s *session) wait(h *handle, r *request) bool {
-	first, _ := messages.CutRepeat(r.identity)
+	first, repeat := messages.CutRepeat(r.identity)
 	if slices.ContainsFunc(h.queue, func(q queued) bool { return q.identity == first }) {
 		return false // a repeat of what waits already
 	}
-	if !s.enqueue(h, queued{identity: first, raw: r.raw}) {
+	// While a handle was not bound nothing can have been run on it.
+	if !s.enqueue(h, queued{identity: first, raw: r.raw, repeat: repeat && h.state == adrift}) {
 		s.refuse(r, errTooMany)
 		return false
 	}
@@ -350,8 +353,17 @@ func (s *session) detachUnbound(h *handle, r *request) {
 
 // dropQueue answers what waits for a handle with an error.
 func (s *session) dropQueue(h *handle, e *messages.Error) {
-	queue := append(h.queue, h.behind...)
-	h.queue, h.behind, h.queued = nil, nil, 0
+	h.queue, h.behind = append(h.queue, h.behind...), nil
+	s.refuseQueue(h, e)
+}
+
+// refuseQueue answers what waits for a handle to be bound with an error.
+func (s *session) refuseQueue(h *handle, e *messages.Error) {
+	queue := h.queue
+	h.queue, h.queued = nil, 0
+	for _, q := range h.behind {
+		h.queued += len(q.raw)
+	}
 	for _, q := range queue {
 		if q.admin != "" {
 			s.node.answerAdmin(q.admin, messages.AdminAnswer{Error: e})

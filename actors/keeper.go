@@ -52,6 +52,7 @@ type keeper struct {
 	offers    map[messages.Member]messages.PartitionSet // ready to be offered
 	offered   map[int]time.Time                         // since when
 	edges     map[messages.Member]bool                  // heard
+	media     []mediaSeen                               // heard
 
 	heirs  *heirs
 	takers []string // that heirs was computed for
@@ -132,6 +133,7 @@ func (k *keeper) review() {
 	v := k.node.Roster.View()
 	k.depose(v)
 	k.watchEdges(v)
+	k.watchMedia(v)
 	if k.node.stale() || !k.join() {
 		return
 	}

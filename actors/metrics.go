@@ -24,6 +24,7 @@ type metrics struct {
 	held        prometheus.Gauge
 	gaps        prometheus.Counter
 	dropped     *prometheus.CounterVec // why
+	adopted     prometheus.Counter
 	writes      *prometheus.CounterVec // result
 	eventsKept  prometheus.Counter
 	eventsLost  prometheus.Counter
@@ -60,6 +61,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		held:        gauge("held_messages", "Messages held for partitions that are being taken or given over."),
 		gaps:        counter("request_gaps_total", "Requests that had to wait because one before them had not arrived."),
 		dropped:     vec("dropped_total", "Messages not handled, by reason.", "reason"),
+		adopted:     counter("handles_adopted_total", "Handles that go on with a media server which was restarted."),
 		writes:      vec("record_writes_total", "Writes of records, by result.", "result"),
 		eventsKept:  counter("events_kept_total", "Events kept for sessions without a transport."),
 		eventsLost:  counter("events_lost_total", "Events (of sessions without a transport, or for analytics) that could not be kept or published."),

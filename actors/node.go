@@ -40,11 +40,16 @@ type Options struct {
 	// ReclaimTimeout is how long a session outlives its transport, waiting for a claim (reclaim_session_timeout of
 	// Janus; 0 = it ends with its transport).
 	ReclaimTimeout time.Duration
+	// MediaGrace is how long a media server may be silent before the handles on it are given up. 0: ten seconds.
+	MediaGrace time.Duration
 	// Routers know what the requests of plugins refer to. nil: those of Janus's own plugins.
 	Routers plugin.Routers
 	// Replicas of the records: 1, 3 or 5; 0 = three where the NATS cluster has as many servers, else one.
 	Replicas int
 }
+
+// defaultMediaGrace is Options.MediaGrace where nothing else is asked for.
+const defaultMediaGrace = 10 * time.Second
 
 // Node is a running session role.
 type Node struct {
@@ -85,6 +90,9 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{Options: o, member: messages.NewMember(o.Name), host: host, started: time.Now(), metrics: newMetrics(o.Registry), errands: newErrands()}
 	if n.Routers == nil {
 		n.Routers = plugin.Standard()
+	}
+	if n.MediaGrace == 0 {
+		n.MediaGrace = defaultMediaGrace
 	}
 	n.Log = o.Log.With("node", o.Name)
 	n.state.Store(messages.StateJoining)

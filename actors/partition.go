@@ -112,6 +112,8 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.broadcast(m)
 	case ruleChanged:
 		p.broadcast(m)
+	case serversChanged:
+		p.broadcast(m)
 	case countSessions:
 		p.count(m)
 	case deposed:

@@ -78,6 +78,7 @@ func (s *session) onLateRecords(m lateRecords) {
 			s.rebind(h)
 		}
 	}
+	s.reviewServers()
 }
 
 // restored tells a session that it was taken over: it writes its records anew, so that its former owner, should it
@@ -91,6 +92,7 @@ func (s *session) onRestored() {
 		s.keep(&h.record, h.stored(s.epoch()), nil)
 		s.rebind(h)
 	}
+	s.reviewServers()
 }
 
 // restoreHandle makes a handle from what was found; nil if it is nothing to hold on to.

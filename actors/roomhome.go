@@ -21,8 +21,6 @@ const (
 	// searchTime is how long it is tried to hear from all who may have the room. Without them it is found nowhere, and is not
 	// made anew either: then there could be two.
 	searchTime = 6 * time.Second
-	// mediaGrace is how long a media role may be silent before its Janus counts as lost: it may only be restarted.
-	mediaGrace = 10 * time.Second
 )
 
 // located is what the search for a room found.
@@ -71,6 +69,9 @@ func (r *room) onLocated(l located) {
 		r.record.adopt(l.record)
 	}
 	wanted := r.record.Server
+	if i := slices.IndexFunc(l.homes, func(m messages.Member) bool { return m.Name == wanted.Name }); i >= 0 {
+		wanted = l.homes[i] // its media role may have been restarted
+	}
 	switch {
 	case len(l.homes) > 0 && slices.Contains(l.homes, wanted):
 		r.choose(wanted, r.record.Reason)
@@ -117,10 +118,13 @@ func (r *room) mayBeThere(wanted messages.Member, l located) bool {
 	return slices.Contains(l.missing, wanted) || r.resting(wanted)
 }
 
-// resting reports whether the media role of a server is not heard for the moment, while its Janus may be well.
+// resting reports whether the media role of a server is not heard for the moment, or has only begun to speak to its Janus,
+// which may be well.
 func (r *room) resting(server messages.Member) bool {
 	p, known := r.node.Roster.View().Find(messages.RoleMedia, server.Name)
-	return known && p.Silent && p.Beat.State != messages.StateLeaving && time.Since(p.Heard) < mediaGrace
+	grace := r.node.MediaGrace
+	return known && (p.Silent && time.Since(p.Heard) < grace ||
+		p.Beat.State == messages.StateJoining && time.Since(p.Beat.Media.Since) < grace)
 }
 
 // choose makes one of those that have the room its home. Where that is the home of many, all that was made of them is made

@@ -357,7 +357,7 @@ func (s *session) goOn(h *handle) {
 // observe follows what is said of a handle. It reports false for what its client is not to hear: the end of a handle on a
 // Janus that it was moved from.
 func (s *session) observe(h *handle, from string, m *janusjson.Message) bool {
-	if h.moved && !strings.HasPrefix(from, h.server.String()+".") {
+	if h.moved && !strings.HasPrefix(from, h.server.Name+"~") {
 		return false
 	}
 	var data janusjson.Object

@@ -45,6 +45,7 @@ type session struct {
 	seq       uint64             // of the last delivery
 	handles   []*handle          // by id
 	servers   []messages.Member  // that have a part of the session
+	absent    []*absence         // of those that are not heard, or came back as another incarnation
 	unread    bool               // restored before the records could be read: there may be handles that are not known
 	timeout   *int32             // seconds, set by an administrator; nil: that of the cluster
 	kept      []keptEvent        // events that wait for a poll, or for a transport
@@ -147,6 +148,10 @@ func (s *session) Receive(ctx actor.Context) {
 		s.askAgain()
 	case ruleChanged:
 		s.reviewTimeout()
+	case serversChanged:
+		s.reviewServers()
+	case absenceDue:
+		s.onAbsenceDue(m)
 	case restored:
 		s.onRestored()
 	case catchDue:
@@ -171,6 +176,8 @@ func (s *session) receive(in *inbound) {
 		if !s.holdBack(in) {
 			s.event(in)
 		}
+	case messages.SessionAdopted:
+		s.onAdopted(in)
 	case messages.SessionAgain:
 		s.eventAgain(in)
 	case messages.SessionCaught:

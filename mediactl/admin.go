@@ -76,7 +76,7 @@ func (a *administrator) close() {
 
 // take answers a message if it is one of the Admin API. It does not block.
 func (a *administrator) take(m *bus.Msg) bool {
-	if m.Subject != a.media.adminSubject {
+	if !messages.IsMediaAdmin(m.Subject) {
 		return false
 	}
 	select {

@@ -25,6 +25,7 @@ type fake struct {
 	dials     int
 	beats     int
 	restarts  int
+	sleeps    bool // the process was kept from running
 	failing   bool // publishing fails
 	panicking bool // publishing panics
 }
@@ -66,6 +67,13 @@ func (f *fake) tell(message any) {
 func (f *fake) dial()    { f.dials++ }
 func (f *fake) beat()    { f.beats++ }
 func (f *fake) restart() { f.restarts++ }
+
+func (f *fake) asleep() bool { return f.sleeps }
+
+func (f *fake) renewed() (messages.Member, bool) {
+	f.sleeps = false
+	return messages.Member{Name: f.member.Name, Inc: f.member.Inc + "x"}, true
+}
 
 // take returns what was published since the last take.
 func (f *fake) take() []bus.Msg {

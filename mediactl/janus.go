@@ -170,6 +170,10 @@ func (s *server) fail(r *request, e *messages.Error) {
 		s.endHandle(r.binding, false)
 	case janusjson.VerbInfo:
 		s.failInfo(r.identity)
+	case janusjson.VerbClaim:
+		if !s.mayReturn() { // else it is claimed again
+			s.loseSession(r.target, "claim not answered")
+		}
 	default:
 		s.answerAnew(r, e) // our own have no identity
 	}
@@ -283,6 +287,7 @@ func (s *server) greeted() {
 			s.link.Close() // and begin anew, while there is hope
 			return
 		}
+		s.owed++
 	}
 	if s.owed == 0 {
 		s.serve()
@@ -296,7 +301,6 @@ func (s *server) claim(x *session) bool {
 		return false
 	}
 	r.target, r.session = x, x.id
-	s.owed++
 	return s.sendOwn(r, 0)
 }
 
@@ -313,15 +317,22 @@ func (s *server) destroyAbandoned() {
 // claimed takes Janus's answer to the claim of a session.
 func (s *server) claimed(r *request, verb janusjson.Verb) {
 	x := r.target
-	if x.phase != over {
-		if verb == janusjson.VerbSuccess {
-			s.keepSoon(x)
-		} else {
-			s.log.Warn("session not claimed", "session", x.id, "error", s.janusError())
-			s.loseSession(x, "session lost by Janus")
-		}
+	switch {
+	case x.phase == over:
+	case verb != janusjson.VerbSuccess:
+		s.log.Warn("session not claimed", "session", x.id, "error", s.janusError())
+		s.notClaimed(x)
+	case x.phase == adopting:
+		s.keepSoon(x)
+		s.adopted(x)
+	default:
+		s.keepSoon(x)
+		s.tellMapped(x)
 	}
-	if s.owed--; s.owed == 0 && s.stage == claiming {
+	if s.stage != claiming {
+		return
+	}
+	if s.owed--; s.owed == 0 {
 		s.serve()
 	}
 }

@@ -43,7 +43,7 @@ func (s *server) onKeepaliveDue(x *session, now time.Time) {
 	case x.phase != ready:
 	case s.stage != serving:
 		s.keepFrom(x, now) // claimed soon, or lost
-	case !x.empty.IsZero() && now.Sub(x.empty) >= idleTime:
+	case !x.empty.IsZero() && now.Sub(x.empty) >= idleTime, !x.unsure.IsZero() && now.Sub(x.unsure) >= sureTime:
 		s.endIdle(x)
 	case now.Sub(x.active) < keepaliveEvery-keepaliveSpread:
 		s.keepFrom(x, x.active) // something else was sent meanwhile

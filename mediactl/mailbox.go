@@ -18,6 +18,7 @@ type (
 		err  error
 	}
 	tick     struct{}                       // pingEvery passed
+	woken    struct{}                       // the process was kept from running
 	hopeOver struct{}                       // hopeTime passed
 	quiesce  struct{ done chan<- struct{} } // asks to be told, by closing done, when no client's request is under way
 	stop     struct{ done chan<- struct{} } // ends the actor; done is closed when it is

@@ -14,6 +14,7 @@ type phase uint8
 
 const (
 	creating phase = iota // create was sent
+	adopting              // claim was sent: an earlier incarnation of this role made it
 	ready
 	ending // destroy was sent
 	over   // not mapped any more
@@ -26,7 +27,12 @@ type session struct {
 	retried bool // a create that met a session of the same id is tried once more
 	// first tells that no earlier incarnation of this role can have run anything for the session in this Janus: that would
 	// have kept the session for longer than requests are repeated.
-	first   bool
+	first bool
+	// inherited tells that an earlier incarnation made it: Janus may have handles in it that are not mapped yet.
+	inherited bool
+	// unsure is since when its owner has not said that it wants what an earlier incarnation, in this process, had of it; zero: it
+	// has, or there was none.
+	unsure  time.Time
 	handles *handle
 	count   int // of handles, without those that are gone
 	// waiting are requests that came before Janus answered the create or destroy, in order.
@@ -45,6 +51,7 @@ type handle struct {
 	plugin  string
 	attach  string // identity of the request that bound it
 	live    bool   // it has a PeerConnection
+	unsure  bool   // see session
 	// gone is when it ended, for what Janus still says about it (detached, hangup); zero while it lives.
 	gone    time.Time
 	waiting []*bus.Msg // requests that came before Janus answered the attach, in order

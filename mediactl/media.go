@@ -55,15 +55,14 @@ type Options struct {
 // Media is a running media role.
 type Media struct {
 	options Options
-	member  messages.Member
+	member  atomic.Pointer[messages.Member]
 	host    string
 	log     *slog.Logger
 	status  *status
 	metrics *metrics
 	state   atomic.Value // messages.State
 	admin   *janusapi.Admin
-	// adminSubject is where administrator is asked.
-	adminSubject  string
+
 	administrator *administrator
 	steward       *steward
 
@@ -73,7 +72,12 @@ type Media struct {
 	dialer *dialer
 	beater *roster.Beater
 
-	sub      *bus.Subscription
+	sub      atomic.Pointer[bus.Subscription] // of member
+	pulse    pulse
+	slept    atomic.Pointer[time.Time] // since when the process did not run, for the actor to conclude from
+	deposed  chan struct{}             // closed when another process has the name
+	depose   sync.Once
+	unwatch  func()
 	cancel   context.CancelFunc    // of the background work
 	work     sync.WaitGroup        // supervisor
 	keeper   *janusproc.Supervisor // nil: Janus is not ours to keep running
@@ -150,10 +154,13 @@ func newMedia(o Options) (*Media, error) {
 		return nil, err
 	}
 	m := &Media{
-		options: o, member: messages.NewMember(o.Name), host: host, log: o.Log.With("node", o.Name),
-		status: newStatus(time.Now()), metrics: newMetrics(), box: newMailbox(maxMailbox),
+		options: o, host: host, log: o.Log.With("node", o.Name),
+		status: newStatus(time.Now()), metrics: newMetrics(), box: newMailbox(maxMailbox), deposed: make(chan struct{}),
 	}
-	m.adminSubject, m.administrator = messages.MediaAdmin(m.member), newAdministrator(m)
+	now, member := time.Now(), messages.NewMember(o.Name)
+	m.member.Store(&member)
+	m.pulse.last.Store(&now)
+	m.administrator = newAdministrator(m)
 	m.steward = newSteward(m)
 	m.state.Store(messages.StateJoining)
 	m.dialer = &dialer{url: o.JanusURL, tell: m.tell, ask: make(chan struct{}, 1)}
@@ -180,15 +187,54 @@ func (m *Media) start() error {
 	m.beater = roster.NewBeater(m.options.Bus, m.beatNow)
 	m.dialer.work.Go(func() { m.dialer.run(ctx) })
 	m.tell(begin{})
-	sub, err := m.options.Bus.Own(messages.MediaPrefix(m.member), 0, func(msg *bus.Msg) {
-		if !m.administrator.take(msg) && !m.steward.take(msg) {
-			m.tell(msg)
-		}
-	})
-	m.sub = sub
+	err := m.listen(m.Member())
+	m.startPulse()
+	m.unwatch = m.options.Roster.Watch(m.lookForTwin)
 	m.steward.start()
 	m.administrator.start()
 	return err
+}
+
+// listen receives what is sent to an incarnation of the role, and no more what is sent to the one before.
+func (m *Media) listen(as messages.Member) error {
+	sub, err := m.options.Bus.Own(messages.MediaPrefix(as), 0, func(msg *bus.Msg) {
+		switch {
+		case m.asleep() || m.Member() != as || m.isDeposed():
+			m.metrics.drop("asleep")
+		case !m.administrator.take(msg) && !m.steward.take(msg):
+			m.tell(msg)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	m.member.Store(&as)
+	if old := m.sub.Swap(sub); old != nil {
+		old.Cancel()
+	}
+	return nil
+}
+
+// lookForTwin ends the role when another process has taken its name, and with it its Janus.
+func (m *Media) lookForTwin(v *roster.View) {
+	if p, ok := v.Find(messages.RoleMedia, m.options.Name); ok && p.Beat.Member.Inc > m.Member().Inc {
+		m.depose.Do(func() {
+			m.log.Error("another process has taken over", "member", p.Beat.Member.String())
+			close(m.deposed)
+		})
+	}
+}
+
+// Deposed is closed when another process has taken the name: this one must be stopped, and does nothing any more.
+func (m *Media) Deposed() <-chan struct{} { return m.deposed }
+
+func (m *Media) isDeposed() bool {
+	select {
+	case <-m.deposed:
+		return true
+	default:
+		return false
+	}
 }
 
 // startJanus keeps Janus running, if that is ours to do.
@@ -212,9 +258,10 @@ func (m *Media) startJanus(ctx context.Context) error {
 }
 
 func (m *Media) newServer(now time.Time) *server {
+	member := m.Member()
 	s := &server{
-		world: m, wheel: m.options.Wheel, log: m.log, metrics: m.metrics, status: m.status, member: m.member,
-		names: namesOf(m.member), cap: m.options.MaxHandles, mapping: newMapping(), flight: newInFlight(), recent: newRecent(),
+		world: m, wheel: m.options.Wheel, log: m.log, metrics: m.metrics, status: m.status, member: member,
+		names: namesOf(member), cap: m.options.MaxHandles, mapping: newMapping(), flight: newInFlight(), recent: newRecent(),
 	}
 	s.memory = newMemory(m.options.MemoryBytes, now, func(n int) { m.metrics.forgotten.Add(float64(n)) })
 	if m.options.APISecret != "" {
@@ -223,8 +270,8 @@ func (m *Media) newServer(now time.Time) *server {
 	return s
 }
 
-// Member is the role's name and incarnation.
-func (m *Media) Member() messages.Member { return m.member }
+// Member is the role's name and incarnation, which changes when the process was kept from running.
+func (m *Media) Member() messages.Member { return *m.member.Load() }
 
 // Admin is the client of Janus's admin API; nil when there is none.
 func (m *Media) Admin() *janusapi.Admin { return m.admin }
@@ -254,11 +301,15 @@ func (m *Media) Stop(ctx context.Context) error {
 
 func (m *Media) stop(ctx context.Context) {
 	m.state.Store(messages.StateLeaving)
+	if m.unwatch != nil {
+		m.unwatch()
+	}
+	m.options.Wheel.Disarm(&m.pulse.timer)
 	if m.beater != nil {
 		m.beater.Stop()
 	}
-	if m.sub != nil {
-		m.sub.Cancel()
+	if sub := m.sub.Load(); sub != nil {
+		sub.Cancel()
 	}
 	m.steward.stop()
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
@@ -296,8 +347,12 @@ func (m *Media) await(ctx context.Context, message func(done chan<- struct{}) an
 
 // beatNow is the role's heartbeat.
 func (m *Media) beatNow() messages.Beat {
+	state := m.state.Load().(messages.State)
+	if m.asleep() && state != messages.StateLeaving {
+		state = messages.StateJoining // nothing is heard until there is another incarnation
+	}
 	return messages.Beat{
-		Role: messages.RoleMedia, Member: m.member, State: m.state.Load().(messages.State),
+		Role: messages.RoleMedia, Member: m.Member(), State: state,
 		Host: m.host, Region: m.options.Region, Load: m.options.Load.Value(), Media: m.status.beat(),
 	}
 }

@@ -21,6 +21,7 @@ type metrics struct {
 	forgotten  prometheus.Counter
 	keepalives prometheus.Counter
 	lost       prometheus.Counter
+	adopted    prometheus.Counter
 	replayed   prometheus.Counter
 	panics     prometheus.Counter
 	refused    *prometheus.CounterVec
@@ -58,6 +59,7 @@ func newMetrics() *metrics {
 		keepalives: counter("keepalives_total", "Keepalives sent to Janus."),
 		replayed:   counter("events_replayed_total", "Events published once more for the next owner of their session."),
 		lost:       counter("handles_lost_total", "Handles that were lost with Janus or its session."),
+		adopted:    counter("handles_adopted_total", "Handles that were found again on Janus: after a restart of this role, or of the connection."),
 		panics:     counter("panics_total", "Messages whose handling panicked."),
 		refused:    vec("refused_total", "Requests that were not run, by reason."),
 		dropped:    vec("dropped_total", "Messages that were dropped, by reason."),
@@ -85,7 +87,7 @@ func (m *metrics) register(registry prometheus.Registerer, server string, s *sta
 	}
 	m.registry = prometheus.WrapRegistererWith(prometheus.Labels{"server": server}, registry)
 	for _, c := range []prometheus.Collector{
-		m.pending, m.ping, m.replies, m.events, m.absorbed, m.forgotten, m.keepalives, m.lost, m.panics, m.refused, m.dropped,
+		m.pending, m.ping, m.replies, m.events, m.absorbed, m.forgotten, m.keepalives, m.lost, m.adopted, m.replayed, m.panics, m.refused, m.dropped,
 		m.pluginRequests, m.pluginErrors, m.pluginSeconds,
 		gauge("handles", "Handles mapped on this Janus.", func() float64 { return float64(s.handles.Load()) }),
 		gauge("sessions", "Sessions mapped on this Janus.", func() float64 { return float64(s.sessions.Load()) }),

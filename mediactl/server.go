@@ -29,6 +29,11 @@ type world interface {
 	beat()
 	// restart ends and starts Janus, if that is ours to do.
 	restart()
+	// asleep reports whether the process was kept from running and has not taken a new incarnation since.
+	asleep() bool
+	// renewed is the new incarnation after that, which messages are received for from now on; ok is false when another process has
+	// the name.
+	renewed() (m messages.Member, ok bool)
 }
 
 // server is the actor beside one Janus.
@@ -62,10 +67,10 @@ type server struct {
 }
 
 // names are texts that are made of the member over and over.
-type names struct{ member, ask, info, replay string }
+type names struct{ member, ask, adopt, info, replay string }
 
 func namesOf(m messages.Member) names {
-	return names{member: m.String(), ask: messages.MediaAsk(m), info: messages.MediaInfo(m), replay: messages.MediaReplay(m)}
+	return names{member: m.String(), ask: messages.MediaAsk(m), adopt: messages.MediaAdopt(m), info: messages.MediaInfo(m), replay: messages.MediaReplay(m)}
 }
 
 // query is a request of an owner. It points into the server's scratch.
@@ -101,7 +106,13 @@ func (s *server) receive(message any) {
 	}
 	switch m := message.(type) {
 	case *bus.Msg:
+		if s.asleep() {
+			s.metrics.drop("asleep") // whoever asked may have been told long ago that nobody answers
+			return
+		}
 		s.fromBus(m)
+	case woken:
+		s.renew(time.Now())
 	case *received:
 		s.fromJanus(m)
 	case begin:
@@ -134,6 +145,8 @@ func (s *server) fromBus(m *bus.Msg) {
 		s.metrics.drop("no_responders")
 	case m.Subject == s.names.ask:
 		s.ask(m)
+	case m.Subject == s.names.adopt:
+		s.adopt(m)
 	case m.Subject == s.names.info:
 		s.askInfo(m)
 	case m.Subject == s.names.replay:
@@ -312,6 +325,6 @@ func (s *server) wait(queue *[]*bus.Msg, q *query) {
 // again handles requests that waited, in order.
 func (s *server) again(queue []*bus.Msg) {
 	for _, m := range queue {
-		s.request(m)
+		s.fromBus(m)
 	}
 }

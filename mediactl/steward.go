@@ -49,13 +49,12 @@ type steward struct {
 	serves  func() bool                     // whether Janus is up; asked from run
 	connect func(ctx context.Context) error // one attempt, which tells of the connection it makes; see dialer.try
 
-	subject string
-	asked   chan *bus.Msg
-	heard   chan any      // what connections tell: dialled, dialFailed, *received, closed
-	over    chan struct{} // closed when run has ended
-	ctx     context.Context
-	stop    context.CancelFunc
-	work    sync.WaitGroup // run, and a dial
+	asked chan *bus.Msg
+	heard chan any      // what connections tell: dialled, dialFailed, *received, closed
+	over  chan struct{} // closed when run has ended
+	ctx   context.Context
+	stop  context.CancelFunc
+	work  sync.WaitGroup // run, and a dial
 
 	// The rest belongs to run.
 	stopping bool
@@ -82,7 +81,7 @@ type pluginCall struct {
 func newSteward(m *Media) *steward {
 	s := &steward{
 		log: m.log, metrics: m.metrics, publish: m.publish, serves: func() bool { return m.status.media.Load().Serves() },
-		subject: messages.MediaPlugin(m.member), asked: make(chan *bus.Msg, maxPluginCalls), heard: make(chan any), over: make(chan struct{}),
+		asked: make(chan *bus.Msg, maxPluginCalls), heard: make(chan any), over: make(chan struct{}),
 		calls: map[*pluginCall]struct{}{}, named: map[string]*pluginCall{},
 	}
 	s.memory = newMemory(stewardMemory, time.Now(), func(n int) { s.metrics.forgotten.Add(float64(n)) })
@@ -103,7 +102,7 @@ func (s *steward) wait() { s.work.Wait() }
 
 // take takes a message if it is for the steward. It does not block.
 func (s *steward) take(m *bus.Msg) bool {
-	if m.Subject != s.subject {
+	if !messages.IsMediaPlugin(m.Subject) {
 		return false
 	}
 	select {

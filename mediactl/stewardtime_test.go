@@ -110,7 +110,7 @@ func keepHouse(t *testing.T, test func(t *testing.T, h *household)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &household{t: t, answers: map[string][]messages.PluginReply{}}
 		h.steward = newSteward(&Media{
-			member: messages.Member{Name: "media-1", Inc: "inc1"}, log: slog.New(slog.DiscardHandler), metrics: newMetrics(), status: newStatus(time.Now()),
+			log: slog.New(slog.DiscardHandler), metrics: newMetrics(), status: newStatus(time.Now()),
 		})
 		h.serves = func() bool { return !h.down }
 		h.publish, h.connect = h.onAnswer, h.onConnect
@@ -160,7 +160,7 @@ func (h *household) request(to, id string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if !h.take(&bus.Msg{Subject: h.subject, Reply: to, Data: data}) {
+	if !h.take(&bus.Msg{Subject: messages.MediaPlugin(messages.Member{Name: "media-1", Inc: "i"}), Reply: to, Data: data}) {
 		h.t.Fatal("not taken")
 	}
 }

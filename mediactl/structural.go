@@ -147,13 +147,18 @@ func (s *server) endHandle(h *handle, linger bool) {
 
 // create makes a Janus session; nil when too much is under way.
 func (s *server) create(id uint64) *session {
-	x := &session{id: id, active: s.now, empty: s.now}
-	x.due = func() { s.tell(keepaliveDue{x}) }
+	x := s.newSession(id)
 	if !s.sendCreate(x) {
 		return nil
 	}
 	s.sessions[id] = x
 	s.count()
+	return x
+}
+
+func (s *server) newSession(id uint64) *session {
+	x := &session{id: id, active: s.now, empty: s.now}
+	x.due = func() { s.tell(keepaliveDue{x}) }
 	return x
 }
 
@@ -181,15 +186,26 @@ func (s *server) created(r *request, verb janusjson.Verb) {
 	}
 	e := s.janusError()
 	if e.Code == messages.CodeSessionConflict && !x.retried {
-		// A session that an earlier incarnation of this role left behind: of its handles nothing is known here.
+		// A session that an earlier incarnation of this role left behind. What the owner may yet want of it must not die.
 		x.retried = true
-		s.log.Info("session exists on Janus: destroying it first", "session", x.id)
-		if s.destroyOwn(x.id) && s.sendCreate(x) {
+		if s.mayBeAdopted() {
+			s.log.Info("session exists on Janus: claiming it", "session", x.id)
+			if x.phase = adopting; s.claim(x) {
+				return
+			}
+		} else if s.createAgain(x) {
 			return
 		}
 	}
 	s.log.Warn("session not created", "session", x.id, "error", e)
 	s.failSession(x, messages.Errorf(messages.CodePluginAttach, "Couldn't create session on media server: %s", e.Reason))
+}
+
+// createAgain makes a session whose id is taken on Janus by one that nobody wants.
+func (s *server) createAgain(x *session) bool {
+	s.log.Info("session exists on Janus: destroying it first", "session", x.id)
+	x.phase = creating
+	return s.destroyOwn(x.id) && s.sendCreate(x)
 }
 
 // resume handles what waited for a session to be made or ended.
@@ -229,6 +245,9 @@ func (s *server) destroy(q *query) {
 	x := s.sessions[q.session]
 	switch {
 	case x == nil:
+		if s.stage == serving && s.mayBeAdopted() {
+			s.destroyOwn(q.session) // an earlier incarnation may have made it
+		}
 		s.succeed(q)
 	case x.phase == ready:
 		s.sendDestroy(q, x)
@@ -299,15 +318,17 @@ func (s *server) loseSession(x *session, reason string) {
 		return
 	}
 	s.log.Info("session lost", "session", x.id, "handles", x.count, "reason", reason)
-	for h := x.handles; h != nil; {
-		next := h.next
+	s.loseHandles(x)
+	s.drop(x)
+	s.resume(x)
+}
+
+func (s *server) loseHandles(x *session) {
+	for h := x.handles; h != nil; h = h.next {
 		if h.janus != 0 {
 			s.loseHandle(h)
 		}
-		h = next
 	}
-	s.drop(x)
-	s.resume(x)
 }
 
 // loseHandle tells the owner that a handle is lost.

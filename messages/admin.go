@@ -2,7 +2,10 @@
 
 package messages
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // The control plane of the Admin API: an edge asks, with an inbox of its own as the reply subject, and whoever is asked
 // answers once (session nodes: in several messages). It is not on the path of any client, and nothing of it is repeated.
@@ -11,7 +14,12 @@ import "encoding/json"
 func NodeAdmin(node Member) string { return NodePrefix(node) + ".admin" }
 
 // MediaAdmin is where a media server is asked with an AdminCall.
-func MediaAdmin(server Member) string { return MediaPrefix(server) + ".admin" }
+func MediaAdmin(server Member) string { return MediaPrefix(server) + mediaAdmin }
+
+const mediaAdmin = ".admin"
+
+// IsMediaAdmin tells whether a subject below a MediaPrefix is MediaAdmin.
+func IsMediaAdmin(subject string) bool { return strings.HasSuffix(subject, mediaAdmin) }
 
 // AdminSubject is where the owner of a session is asked about it, or about one of its handles (0: none), with an
 // AdminOrder.

@@ -65,6 +65,25 @@ type Resend struct {
 	Before     uint64 `json:"before"`
 }
 
+// Adopt asks a new incarnation of a media server to go on with the handles that an earlier one had on the same Janus. It is
+// repeated until the answer, Adopted, comes to the session. Handles that Janus has lost are told of by "hangup" and VerbUnbound.
+type Adopt struct {
+	Epoch Epoch `json:"epoch"`
+	HoldingSession
+	// Whole says that these are all handles of the session there. If there are none, Janus's part of the session ends.
+	Whole bool `json:"whole"`
+}
+
+// MaxAdopt is how many handles one Adopt or Adopted names at most: that keeps them well under NATS's limit of 1 MiB.
+const MaxAdopt = 2000
+
+// Adopted tells the owner of a session that a media server has these handles in hand, and nothing that their Janus says gets lost
+// any more: the answer to an Adopt, or news after the connection to Janus was lost and came back.
+type Adopted struct {
+	From    Member   `json:"from"`
+	Handles []uint64 `json:"handles,omitempty"`
+}
+
 // OriginSeparator separates the origins that the answer to a claim tells: of the last event of each media server.
 const OriginSeparator = ","
 

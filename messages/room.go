@@ -147,7 +147,12 @@ type RoomPart struct {
 }
 
 // MediaPlugin is where a media server takes requests to plugins that belong to no client's handle: PluginRequest.
-func MediaPlugin(server Member) string { return MediaPrefix(server) + ".plugin" }
+func MediaPlugin(server Member) string { return MediaPrefix(server) + mediaPlugin }
+
+const mediaPlugin = ".plugin"
+
+// IsMediaPlugin tells whether a subject below a MediaPrefix is MediaPlugin.
+func IsMediaPlugin(subject string) bool { return strings.HasSuffix(subject, mediaPlugin) }
 
 // PluginRequest asks a media server to put a message to a plugin of its Janus, on a handle of its own. The answer, a
 // PluginReply, goes to the reply subject.

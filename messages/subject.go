@@ -72,8 +72,9 @@ func HeartbeatSubject(role Role, name string) string {
 	return heartbeatPrefix + string(role) + "." + name
 }
 
-// MediaAsk, MediaInfo, MediaReplay, EdgeAsk, EdgeResend, NodeAnswer and NodeYield are the control subjects of one member.
+// MediaAsk, MediaAdopt, MediaInfo, MediaReplay, EdgeAsk, EdgeResend, NodeAnswer and NodeYield are the control subjects of one member.
 func MediaAsk(server Member) string    { return MediaPrefix(server) + ".ask" }
+func MediaAdopt(server Member) string  { return MediaPrefix(server) + ".adopt" }
 func MediaInfo(server Member) string   { return MediaPrefix(server) + ".info" }
 func MediaReplay(server Member) string { return MediaPrefix(server) + ".replay" }
 func EdgeAsk(edge Member) string       { return EdgePrefix(edge) + ".ask" }
@@ -101,6 +102,7 @@ const (
 	SessionPeer    SessionKind = "peer"    // from the owner of another session: PeerMessage
 	SessionAgain   SessionKind = "again"   // from a media server: an event once more, for a new owner that asked for it
 	SessionCaught  SessionKind = "caught"  // from a media server: these were all events that it had
+	SessionAdopted SessionKind = "adopted" // from a media server: Adopted
 	SessionOwn     SessionKind = "own"     // the owner's identity of a request of its own to a media server; only a 503 arrives here
 )
 
@@ -263,6 +265,9 @@ func (i Identity) String() string {
 func CutRepeat(identity string) (first string, repeat bool) {
 	return strings.CutSuffix(identity, repeatToken)
 }
+
+// MarkRepeat adds the mark that CutRepeat cuts off.
+func MarkRepeat(first string) string { return first + repeatToken }
 
 // Transport names one connection of an edge: where replies and events go.
 type Transport struct {

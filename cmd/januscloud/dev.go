@@ -29,6 +29,7 @@ type devCommand struct {
 	config.Edge
 	config.Admin
 	config.Session
+	config.Grace
 	config.Plugins
 	config.Dev
 }
@@ -139,7 +140,7 @@ func (c *devCommand) startJanus(ctx context.Context, p *process, folder string) 
 func (c *devCommand) startRoles(ctx context.Context, p *process, servers []fleet.Janus) (readyLine, error) {
 	p.health.Expect("edge")
 	c.PeerCalls = true
-	if _, err := p.startSession(ctx, devName, "", c.Session, config.Records{}, c.Plugins); err != nil {
+	if _, err := p.startSession(ctx, devName, "", c.Session, config.Records{}, c.Grace, c.Plugins); err != nil {
 		return readyLine{}, err
 	}
 	for _, s := range servers {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/januscloud/januscloud/cmd/januscloud/config"
 	"github.com/januscloud/januscloud/mediactl"
@@ -66,5 +67,6 @@ func (p *process) startMedia(ctx context.Context, check string, o mediactl.Optio
 		return err
 	}
 	p.add(check, m)
+	p.endWith(ctx, m.Deposed(), fmt.Errorf("media server %q: %w: another process has taken over", o.Name, mediactl.ErrNameTaken))
 	return nil
 }

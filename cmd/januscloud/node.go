@@ -15,6 +15,7 @@ type nodeCommand struct {
 	config.Cluster
 	config.Session
 	config.Records
+	config.Grace
 	config.Plugins
 	config.Media
 }
@@ -38,7 +39,7 @@ func (c *nodeCommand) Run(w *world) error {
 			return readyLine{}, err
 		}
 		// The session role first: it serves the cluster's sessions, whether or not the Janus here comes up.
-		if _, err := p.startSession(ctx, name, c.Region, c.Session, c.Records, c.Plugins); err != nil {
+		if _, err := p.startSession(ctx, name, c.Region, c.Session, c.Records, c.Grace, c.Plugins); err != nil {
 			return readyLine{}, err
 		}
 		if err := p.startMedia(ctx, "media", mediaOptions(name, c.Region, c.Media)); err != nil {

@@ -32,7 +32,8 @@ type process struct {
 	health   *health.Health
 	address  string // of the health server; empty when there is none
 	cluster
-	steps []step // in the order of the start
+	steps []step     // in the order of the start
+	ended chan error // why the process ends by itself; one
 }
 
 // step is something that was started and has to be stopped.
@@ -55,7 +56,7 @@ func (w *world) serve(g config.General, h config.Health, start func(ctx context.
 	if err != nil {
 		return err
 	}
-	p := &process{world: w, log: log, registry: newRegistry()}
+	p := &process{world: w, log: log, registry: newRegistry(), ended: make(chan error, 1)}
 	p.health = health.New(p.registry, h.PProf)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -65,7 +66,10 @@ func (w *world) serve(g config.General, h config.Health, start func(ctx context.
 
 	err = p.begin(ctx, h, start)
 	if err == nil {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case err = <-p.ended:
+		}
 	}
 	p.health.Stopping()
 	interrupted := ctx.Err() != nil
@@ -126,6 +130,20 @@ func (p *process) onStop(what string, stop func(ctx context.Context) error) {
 func (p *process) add(name string, r role) {
 	p.health.Watch(name, r.Ready)
 	p.onStop(name, r.Stop)
+}
+
+// endWith ends the process, with an error, when over is closed before ctx ends.
+func (p *process) endWith(ctx context.Context, over <-chan struct{}, why error) {
+	go func() {
+		select {
+		case <-over:
+			select {
+			case p.ended <- why:
+			default: // it ends already
+			}
+		case <-ctx.Done():
+		}
+	}()
 }
 
 // errStop says that something did not end in time. The process ends without it.

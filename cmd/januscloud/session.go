@@ -19,6 +19,7 @@ type sessionCommand struct {
 	config.Cluster
 	config.Session
 	config.Records
+	config.Grace
 	config.Plugins
 }
 
@@ -38,19 +39,19 @@ func (c *sessionCommand) Run(w *world) error {
 		if err != nil {
 			return readyLine{}, err
 		}
-		return p.startSession(ctx, name, c.Region, c.Session, c.Records, c.Plugins)
+		return p.startSession(ctx, name, c.Region, c.Session, c.Records, c.Grace, c.Plugins)
 	})
 }
 
 // startSession starts the session role.
-func (p *process) startSession(ctx context.Context, name, region string, c config.Session, r config.Records, plugins config.Plugins) (readyLine, error) {
+func (p *process) startSession(ctx context.Context, name, region string, c config.Session, r config.Records, g config.Grace, plugins config.Plugins) (readyLine, error) {
 	routers, err := routersOf(plugins)
 	if err != nil {
 		return readyLine{}, err
 	}
 	n, err := actors.Start(ctx, actors.Options{
 		Name: name, Region: region, Bus: p.bus, Roster: p.roster, Wheel: p.wheel, Load: p.load, Log: p.log, Registry: p.registry,
-		SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout, Replicas: r.Replicas, Routers: routers,
+		SessionTimeout: c.SessionTimeout, ReclaimTimeout: c.ReclaimTimeout, MediaGrace: g.MediaGrace, Replicas: r.Replicas, Routers: routers,
 	})
 	if err != nil {
 		return readyLine{}, err

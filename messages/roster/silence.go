@@ -20,8 +20,12 @@ func (r *Roster) hear(b messages.Beat, now time.Time) bool {
 	case b.State == messages.StateLeaving:
 		if known {
 			r.log.Info("member left", "role", b.Role, "member", b.Member.String())
-			delete(r.peers, key)
 			r.silence(p.Beat.Member, true)
+			if b.Role == messages.RoleMedia { // its Janus goes on, and waits for it
+				p.Peer = Peer{Beat: b, Heard: now, Silent: true}
+			} else {
+				delete(r.peers, key)
+			}
 		}
 		return known
 	case !known:

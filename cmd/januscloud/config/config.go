@@ -22,6 +22,7 @@ type Config struct {
 	Admin   `title:"Admin API" commands:"edge, dev"`
 	Session `title:"Sessions" commands:"edge, session, node, dev"`
 	Records `title:"Session records" commands:"session, node"`
+	Grace   `title:"Media roles that are not heard" commands:"session, node, dev"`
 	Plugins `title:"Plugins of one's own" commands:"session, node, dev"`
 	Media   `title:"The Janus beside a media role" commands:"media, node"`
 	Dev     `title:"The cluster in one process" commands:"dev"`
@@ -105,6 +106,11 @@ type Session struct {
 // Records is where a session role keeps what nobody else knows.
 type Records struct {
 	Replicas int `name:"replicas" default:"0" placeholder:"N" help:"Copies that NATS keeps of the session records: 1, 3 or 5; 0 for three where there are as many servers, else one."`
+}
+
+// Grace is how long a session role waits for media roles.
+type Grace struct {
+	MediaGrace time.Duration `name:"media-grace" default:"10s" help:"How long a media role may be silent, while it is restarted for example, before the handles on its Janus are given up: then their clients get a hangup, and may use them elsewhere. Media go on meanwhile. Same on all session roles; 0s for the default."`
 }
 
 // Plugins is what a session role is told of plugins that it does not know.
