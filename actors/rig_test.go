@@ -280,22 +280,32 @@ type server struct {
 	janus  scriptedRooms
 	calls  scriptedCalls
 	beater *roster.Beater
-	recent []int // numbers of the events that are told once more, for the handle that is held
+	adopts []messages.Adopt // that it was asked for
+	defers int              // adopts that are not answered
+	recent []int            // numbers of the events that are told once more, for the handle that is held
 }
 
-func (c *cluster) server(name string) *server {
+func (c *cluster) server(name string, changes ...func(*server)) *server {
 	c.t.Helper()
 	s := &server{p: c.process(name), member: messages.NewMember(name), holds: map[uint64]map[uint64]bool{}}
+	for _, change := range changes {
+		change(s)
+	}
 	if _, err := s.p.bus.Own(messages.MediaPrefix(s.member), 0, s.receive); err != nil {
 		c.t.Fatal(err)
 	}
+	s.beat(c.t)
+	return s
+}
+
+// beat begins to beat.
+func (s *server) beat(t *testing.T) {
 	s.beater = roster.NewBeater(s.p.bus, func() messages.Beat {
 		return messages.Beat{Role: messages.RoleMedia, Member: s.member, State: messages.StateReady, Media: &messages.MediaBeat{
 			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1", videoroom: "1", textroom: "1", videocall: "1"}, Handles: s.handles(), MaxHandles: 1000,
 		}}
 	})
-	c.t.Cleanup(s.beater.Stop)
-	return s
+	t.Cleanup(s.beater.Stop)
 }
 
 func (s *server) handles() int {
@@ -311,6 +321,10 @@ func (s *server) handles() int {
 func (s *server) receive(m *bus.Msg) {
 	if m.Subject == messages.MediaAsk(s.member) {
 		s.answerAsk(m)
+		return
+	}
+	if m.Subject == messages.MediaAdopt(s.member) {
+		s.adopt(m)
 		return
 	}
 	if m.Subject == messages.MediaReplay(s.member) {
@@ -382,6 +396,37 @@ func (s *server) serve(at messages.MediaSubject, r *janusjson.Message, identity 
 			at.Session, r.Bytes(janusjson.KeyTransaction), at.Handle, data)
 		_ = s.p.bus.Publish(messages.HandleSubject(at.Session, messages.SessionEvent, at.Handle), from, event)
 	}
+}
+
+// adopt goes on with handles that an earlier incarnation had, whatever they are.
+func (s *server) adopt(m *bus.Msg) {
+	var a messages.Adopt
+	if json.Unmarshal(m.Data, &a) != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.adopts = append(s.adopts, a)
+	if s.defers > 0 {
+		s.defers--
+		return
+	}
+	adopted := messages.Adopted{From: s.member}
+	for _, h := range a.Handles {
+		if s.holds[a.Session] == nil {
+			s.holds[a.Session] = map[uint64]bool{}
+		}
+		s.holds[a.Session][h.Handle] = true
+		adopted.Handles = append(adopted.Handles, h.Handle)
+	}
+	data, _ := json.Marshal(adopted)
+	_ = s.p.bus.Publish(messages.HandleSubject(a.Session, messages.SessionAdopted, 0), "", data)
+}
+
+// kill ends the server without a word.
+func (s *server) kill() {
+	s.p.bus.Conn().Opts.AllowReconnect = false
+	s.p.bus.Close()
 }
 
 func (s *server) answerAsk(m *bus.Msg) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
@@ -24,6 +25,8 @@ type scriptedRooms struct {
 	asked []string // requests that were run, but for exists
 	next  int
 	deaf  bool
+	// ignored counts what was asked while it was deaf.
+	ignored int
 	// answers are those to requests that have an id, which run once.
 	answers map[string]string
 	// scene answers instead of the above; an empty answer is left to it. nil: none.
@@ -43,6 +46,7 @@ func (s *server) steward(m *bus.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.janus.deaf {
+		s.janus.ignored++
 		return
 	}
 	data, again := s.janus.answers[q.ID]
@@ -107,12 +111,15 @@ func (s *server) has(room string) bool {
 	return slices.Contains(s.janus.rooms, room)
 }
 
+// soon has a media server given up quickly.
+func soon(o *Options) { o.MediaGrace = time.Second }
+
 // roomCluster is two media servers, a session node and an edge.
 func roomCluster(t *testing.T) (*client, *Node, [2]*server) {
 	t.Helper()
 	c := newCluster(t)
 	media := [2]*server{c.server("media-a"), c.server("media-b")}
-	n := c.node("node-1", nil)
+	n := c.node("node-1", soon)
 	waitServers(t, n, 2)
 	return c.client(), n, media
 }
@@ -349,7 +356,7 @@ func TestRoomMadeAgain(t *testing.T) {
 func TestSharedHome(t *testing.T) {
 	c := newCluster(t)
 	media := [2]*server{c.server("media-a"), c.server("media-b")}
-	n := c.node("node-1", nil)
+	n := c.node("node-1", soon)
 	waitServers(t, n, 2)
 	k := c.client()
 	ask := func(session, handle uint64, body string) map[string]any {

@@ -308,12 +308,13 @@ func (m *Media) stop(ctx context.Context) {
 	if m.beater != nil {
 		m.beater.Stop()
 	}
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
 	if sub := m.sub.Load(); sub != nil {
+		m.linger(ctx)
 		sub.Cancel()
 	}
 	m.steward.stop()
-	ctx, cancel := context.WithTimeout(ctx, stopPatience)
-	defer cancel()
 	if m.server != nil {
 		m.await(ctx, func(done chan<- struct{}) any { return quiesce{done} })
 		// The actor never blocks, so this takes but a moment.
@@ -333,6 +334,21 @@ func (m *Media) stop(ctx context.Context) {
 		m.admin.Close()
 	}
 	m.metrics.unregister()
+}
+
+// leaveTime is what owners may take to hear that the role leaves: what they have sent until then is answered.
+const leaveTime = 100 * time.Millisecond
+
+func (m *Media) linger(ctx context.Context) {
+	if m.isDeposed() {
+		return
+	}
+	timer := time.NewTimer(leaveTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // await tells the actor something and waits until it closes done.

@@ -156,6 +156,30 @@ func TestLeaving(t *testing.T) {
 	}
 }
 
+// A media server that leaves in order is silent, and remembered: its Janus goes on, and waits for it.
+func TestMediaLeaves(t *testing.T) {
+	l := newListener()
+	b := messages.Beat{Role: messages.RoleMedia, Member: messages.Member{Name: "m", Inc: "1"}, State: messages.StateReady, Media: &messages.MediaBeat{}}
+	l.pass(2, b)
+	b.State = messages.StateLeaving
+	l.hear(b, l.now)
+	l.pass(1)
+	if p, ok := l.View().Find(messages.RoleMedia, "m"); !ok || !p.Silent || p.Beat.State != messages.StateLeaving {
+		t.Errorf("after it has left: %+v, %v", p, ok)
+	}
+	b.Member.Inc, b.State = "2", messages.StateReady
+	l.pass(1, b)
+	if p, _ := l.View().Find(messages.RoleMedia, "m"); p.Silent || p.Beat.Member != b.Member {
+		t.Errorf("after its return: %+v", p)
+	}
+	b.State = messages.StateLeaving
+	l.hear(b, l.now)
+	l.pass(forgetTicks + 2)
+	if len(l.View().Media()) != 0 {
+		t.Error("it was not forgotten")
+	}
+}
+
 // Half of the known nodes is no majority.
 func TestMajority(t *testing.T) {
 	l := newListener()
