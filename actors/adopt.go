@@ -211,8 +211,8 @@ func (s *session) askAdopt(a *absence) {
 	}
 }
 
-// onAdopted hears that a media server has handles in hand: those of an earlier incarnation, or its own after it had lost the
-// connection to its Janus.
+// onAdopted hears that a media server has the handles of an earlier incarnation in hand. What Janus said of them meanwhile nobody
+// has heard.
 func (s *session) onAdopted(in *inbound) {
 	var m messages.Adopted
 	if json.Unmarshal(in.msg.Data, &m) != nil || m.From.IsZero() {
@@ -227,7 +227,8 @@ func (s *session) onAdopted(in *inbound) {
 		if h == nil || h.state != bound && h.state != adrift || h.server.Name != m.From.Name || m.From.Inc < h.server.Inc {
 			continue
 		}
-		if h.server != m.From {
+		former := h.server != m.From
+		if former {
 			h.server = m.From
 			s.touch(m.From)
 			s.keep(&h.record, h.stored(s.epoch()), nil)
@@ -236,7 +237,9 @@ func (s *session) onAdopted(in *inbound) {
 		if h.state == adrift {
 			s.goOnAgain(h)
 		}
-		s.gapOver(h)
+		if former {
+			s.resync(h)
+		}
 	}
 	s.forgetFormer(m.From)
 }
@@ -258,7 +261,3 @@ func (s *session) goOnAgain(h *handle) {
 	h.state = bound
 	s.runQueue(h)
 }
-
-// gapOver is called when a handle is in hand again after a time in which its Janus may have said what nobody heard: its media
-// server was restarted, or had lost the connection to Janus. From now on all that Janus says of the handle arrives.
-func (s *session) gapOver(*handle) {}

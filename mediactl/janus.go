@@ -327,7 +327,6 @@ func (s *server) claimed(r *request, verb janusjson.Verb) {
 		s.adopted(x)
 	default:
 		s.keepSoon(x)
-		s.tellMapped(x)
 	}
 	if s.stage != claiming {
 		return

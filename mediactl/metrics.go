@@ -59,7 +59,7 @@ func newMetrics() *metrics {
 		keepalives: counter("keepalives_total", "Keepalives sent to Janus."),
 		replayed:   counter("events_replayed_total", "Events published once more for the next owner of their session."),
 		lost:       counter("handles_lost_total", "Handles that were lost with Janus or its session."),
-		adopted:    counter("handles_adopted_total", "Handles that were found again on Janus: after a restart of this role, or of the connection."),
+		adopted:    counter("handles_adopted_total", "Handles that were found again on Janus after a restart of this role."),
 		panics:     counter("panics_total", "Messages whose handling panicked."),
 		refused:    vec("refused_total", "Requests that were not run, by reason."),
 		dropped:    vec("dropped_total", "Messages that were dropped, by reason."),

@@ -77,8 +77,7 @@ type Adopt struct {
 // MaxAdopt is how many handles one Adopt or Adopted names at most: that keeps them well under NATS's limit of 1 MiB.
 const MaxAdopt = 2000
 
-// Adopted tells the owner of a session that a media server has these handles in hand, and nothing that their Janus says gets lost
-// any more: the answer to an Adopt, or news after the connection to Janus was lost and came back.
+// Adopted answers an Adopt: the media server has these handles in hand, and what their Janus says from now on arrives.
 type Adopted struct {
 	From    Member   `json:"from"`
 	Handles []uint64 `json:"handles,omitempty"`
