@@ -23,8 +23,8 @@ const (
 	joinTime = 3*messages.BeatInterval + messages.BeatInterval/2
 	// offerTime is how long partitions stay on offer before their owner serves them again.
 	offerTime = time.Second
-	// proofTime is how long an accepted write stands for a majority that is not heard.
-	proofTime = time.Second
+	// proveTime is how long JetStream may take to accept a write that proves something.
+	proveTime = time.Second
 )
 
 type (
@@ -36,7 +36,10 @@ type (
 		index int
 		epoch messages.Epoch
 	}
-	proven struct{ err error }
+	proven struct {
+		asked time.Time
+		err   error
+	}
 )
 
 // keeper is the actor that decides which partitions this node owns. It follows the heartbeats; the rules are those of
@@ -58,14 +61,15 @@ type keeper struct {
 	takers []string // that heirs was computed for
 
 	proving bool
-	proven  time.Time
+	made    time.Time // when the stream of the records was made
+	opening bool      // it is looked whether that is still so
 	tick    wheel.Timer
 	left    bool
 }
 
 func newKeeper(n *Node, joined chan struct{}) *keeper {
 	return &keeper{
-		node: n, joined: joined, owned: map[int]messages.Epoch{}, takeovers: map[string]*takeover{},
+		node: n, made: n.store.made, joined: joined, owned: map[int]messages.Epoch{}, takeovers: map[string]*takeover{},
 		offers: map[messages.Member]messages.PartitionSet{}, offered: map[int]time.Time{}, edges: map[messages.Member]bool{},
 	}
 }
@@ -97,6 +101,10 @@ func (k *keeper) Receive(ctx actor.Context) {
 		k.onRefused(m)
 	case proven:
 		k.onProven(m)
+	case busBack:
+		k.onBusBack()
+	case storeOpened:
+		k.onStoreOpened(m)
 	case ruleChanged:
 		k.tellParts(m)
 	case messageDone:
@@ -134,7 +142,13 @@ func (k *keeper) review() {
 	k.depose(v)
 	k.watchEdges(v)
 	k.watchMedia(v)
-	if k.node.stale() || !k.join() {
+	if !k.node.beater.Awake() || !k.join() {
+		return
+	}
+	if !v.Majority() {
+		k.prove()
+	}
+	if k.node.stale() {
 		return
 	}
 	if names := takers(v); k.heirs == nil || !slices.Equal(names, k.takers) {
@@ -172,16 +186,11 @@ func (k *keeper) depose(v *roster.View) {
 	}
 }
 
-// claim takes the partitions that nobody serves and that fall to this node. A node that hears no majority of the
-// session nodes may be the one that is cut off: it asks JetStream first, which answers only with a majority.
+// claim takes the partitions that nobody serves and that fall to this node.
 func (k *keeper) claim(v *roster.View) {
 	set := k.without(orphans(v, k.node.member, k.heirs))
 	if set.Len() == 0 {
 		k.serve()
-		return
-	}
-	if !v.Majority() && time.Since(k.proven) > proofTime {
-		k.prove()
 		return
 	}
 	k.takeAll(set, "")
@@ -195,25 +204,28 @@ func (k *keeper) serve() {
 	}
 }
 
+// prove asks JetStream, which accepts writes only with a majority of its servers: a node that hears no majority of the session
+// nodes may be the one that is cut off. A proof counts from when it was asked for.
 func (k *keeper) prove() {
 	if k.proving {
 		return
 	}
 	k.proving = true
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), proveTime)
 		defer cancel()
-		k.node.tell(k.self, proven{k.node.store.prove(ctx, k.node.Name)})
+		asked := time.Now()
+		k.node.tell(k.self, proven{asked, k.node.store.prove(ctx, k.node.Name)})
 	}()
 }
 
 func (k *keeper) onProven(m proven) {
 	k.proving = false
 	if m.err != nil {
-		k.node.Log.Warn("no majority of session nodes is heard and JetStream does not answer: taking nothing over", "error", m.err)
+		k.node.Log.Warn("no majority of session nodes is heard and JetStream does not answer: owning and taking nothing", "error", m.err)
 		return
 	}
-	k.proven = time.Now()
+	k.node.proven.Store(m.asked.UnixNano())
 	k.review()
 }
 

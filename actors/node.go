@@ -70,6 +70,9 @@ type Node struct {
 	state    atomic.Value // messages.State
 	sessions atomic.Int64
 
+	proven  atomic.Int64 // when JetStream last accepted a write of the keeper's, in Unix nanoseconds; 0: never, or not needed
+	waiting atomic.Int64 // when the node last could not act, in Unix nanoseconds
+
 	rules ruling // of administrators, for all sessions
 
 	unwatch  func()
@@ -113,6 +116,11 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	n.subs = append(n.subs, sub)
 	n.beater = roster.NewBeater(o.Bus, n.beat)
 	n.unwatch = o.Roster.Watch(func(v *roster.View) { n.tell(n.keeper, viewChanged{v}) })
+	o.Bus.OnState(func(connected bool) {
+		if connected && n.errands.ctx.Err() == nil {
+			n.tell(n.keeper, busBack{})
+		}
+	})
 	n.tell(n.keeper, keeperTick{})
 	n.followSettings()
 	select {
@@ -191,8 +199,28 @@ func (n *Node) localPlugins() map[string]string {
 	return list
 }
 
-// stale reports whether others may hold this node for dead: it must then not act as an owner.
-func (n *Node) stale() bool { return !n.beater.Awake() }
+// stale reports whether others may hold this node for dead: it must then not act as an owner. So it is when it was kept from
+// running or beating, and while it is cut off from most of the others.
+func (n *Node) stale() bool {
+	if n.beater.Awake() && !n.cutOff() {
+		return false
+	}
+	n.waiting.Store(time.Now().UnixNano())
+	return true
+}
+
+// proofTime is how long an accepted write stands for a majority that is not heard: less than it takes others to hold this node for
+// dead and to take its partitions.
+const proofTime = 3 * messages.BeatInterval
+
+// cutOff reports whether the node hears no majority of the session nodes, and cannot prove that it is not in the smaller part of
+// a cluster that fell apart: the other part has taken its partitions over then.
+func (n *Node) cutOff() bool {
+	return !n.Roster.View().Majority() && time.Now().UnixNano()-n.proven.Load() > int64(proofTime)
+}
+
+// waited is the last moment at which the node could not act: no silence of clients counts that began before.
+func (n *Node) waited() time.Time { return time.Unix(0, n.waiting.Load()) }
 
 // alive reports whether a media server is heard.
 func (n *Node) alive(server messages.Member) bool {

@@ -114,6 +114,11 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.broadcast(m)
 	case serversChanged:
 		p.broadcast(m)
+	case rewrite:
+		p.broadcast(m)
+		for _, pid := range p.rooms {
+			p.node.tell(pid, m)
+		}
 	case countSessions:
 		p.count(m)
 	case deposed:

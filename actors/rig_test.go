@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
 	"github.com/januscloud/januscloud/messages"
@@ -54,8 +55,14 @@ type process struct {
 
 func (c *cluster) process(name string) *process {
 	c.t.Helper()
+	return c.processAt(name, c.nats)
+}
+
+// processAt is a process that reaches NATS in some way.
+func (c *cluster) processAt(name string, at nats.InProcessConnProvider) *process {
+	c.t.Helper()
 	log := slog.New(slog.NewTextHandler(testWriter{c.t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("process", name)
-	b, err := bus.Connect(c.t.Context(), bus.Options{InProcess: c.nats, Name: name, Log: log})
+	b, err := bus.Connect(c.t.Context(), bus.Options{InProcess: at, Name: name, Log: log})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -448,7 +455,11 @@ func (s *server) answerAsk(m *bus.Msg) {
 func (s *server) say(t *testing.T, session, handle uint64, verb string) {
 	t.Helper()
 	body := messages.AppendNotice(nil, verb, session, handle, "")
-	if err := s.p.bus.Publish(messages.HandleSubject(session, messages.SessionEvent, handle), s.member.String()+".9", body); err != nil {
+	s.mu.Lock()
+	s.seq++
+	from := fmt.Sprintf("%v.%d", s.member, s.seq)
+	s.mu.Unlock()
+	if err := s.p.bus.Publish(messages.HandleSubject(session, messages.SessionEvent, handle), from, body); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -112,6 +112,8 @@ func (r *room) Receive(ctx actor.Context) {
 		r.onRan(m)
 	case remade:
 		r.onRemade(m)
+	case rewrite:
+		r.rewrite()
 	case roomStored:
 		r.onStored(m)
 	case localServed:

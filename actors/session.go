@@ -154,6 +154,8 @@ func (s *session) Receive(ctx actor.Context) {
 		s.onAbsenceDue(m)
 	case restored:
 		s.onRestored()
+	case rewrite:
+		s.rewrite()
 	case catchDue:
 		s.caughtUp()
 	case lateRecords:
@@ -338,9 +340,14 @@ func (s *session) onDue(now time.Time) {
 	if s.ending != nil {
 		return
 	}
-	left := s.limit() - now.Sub(s.active)
-	if s.node.stale() {
-		left = max(left, messages.BeatInterval) // somebody else may own the session
+	stale := s.node.stale() // somebody else may own the session
+	active := s.active
+	if waited := s.node.waited(); active.Before(waited) {
+		active = waited // nobody could reach the session until then
+	}
+	left := s.limit() - now.Sub(active)
+	if stale {
+		left = max(left, messages.BeatInterval)
 	}
 	if left > 0 {
 		s.node.Wheel.Arm(&s.timer, left, func() { s.node.tell(s.self, sessionDue{}) })

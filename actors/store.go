@@ -32,46 +32,105 @@ const (
 	loadBatch = 1000
 	// loadAtOnce is how many partitions are read at once.
 	loadAtOnce = 16
+	// firstPageTime is how long a page may take until it is asked for again, perhaps of another replica; each later try may take
+	// twice as long, up to longestPageTime.
+	firstPageTime   = 200 * time.Millisecond
+	longestPageTime = 3 * time.Second
 )
 
 // store writes records to JetStream and reads them back. Writes are plain publishes with a revision as condition, whose
 // acks come to the session's own subject like any other message: no actor ever waits.
 type store struct {
-	bus    *bus.Bus
-	stream string
-	prefix string // of a record's subject
+	bus      *bus.Bus
+	log      *slog.Logger
+	replicas int
+	made     time.Time // when the stream was made that was there at the start
+	stream   string
+	prefix   string // of a record's subject
 }
 
-// openStore makes the bucket, or finds it.
+// openRetry is the pause before JetStream is asked again for the buckets.
+const openRetry = 500 * time.Millisecond
+
+// openStore makes the buckets, or finds them. It blocks until they are there or ctx ends.
 func openStore(ctx context.Context, b *bus.Bus, replicas int, log *slog.Logger) (*store, error) {
-	js, err := jetstream.New(b.Conn())
-	if err != nil {
-		return nil, fmt.Errorf("records: %w", err)
-	}
+	s := &store{bus: b, log: log, stream: "KV_" + sessionBucket, prefix: "$KV." + sessionBucket + "."}
 	tries := []int{replicas}
 	if replicas == 0 {
 		tries = []int{3, 1}
 	}
 	for {
-		for _, r := range tries {
-			_, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-				Bucket: sessionBucket, Description: "januscloud: records of sessions and handles",
-				History: 1, Replicas: r, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
-			})
-			if err == nil {
-				err = openRooms(ctx, js, r)
-			}
-			if err == nil {
-				return &store{bus: b, stream: "KV_" + sessionBucket, prefix: "$KV." + sessionBucket + "."}, nil
+		var err error
+		for _, s.replicas = range tries {
+			if s.made, err = s.make(ctx); err == nil {
+				return s, nil
 			}
 		}
 		log.Info("waiting for JetStream", "error", err)
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("records: %w (last: %w)", ctx.Err(), err)
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(openRetry):
 		}
 	}
+}
+
+// make makes the buckets, or has those that are there be as they should.
+func (s *store) make(ctx context.Context) (made time.Time, err error) {
+	js, err := jetstream.New(s.bus.Conn())
+	if err != nil {
+		return time.Time{}, err
+	}
+	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: sessionBucket, Description: "januscloud: records of sessions and handles",
+		History: 1, Replicas: s.replicas, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
+	})
+	if err == nil {
+		err = openRooms(ctx, js, s.replicas)
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return madeAt(ctx, kv)
+}
+
+// open looks again when the buckets were made, and makes them should they be gone. It blocks until they are there or ctx ends.
+func (s *store) open(ctx context.Context) (made time.Time, err error) {
+	js, err := jetstream.New(s.bus.Conn())
+	if err != nil {
+		return time.Time{}, fmt.Errorf("records: %w", err)
+	}
+	for {
+		kv, err := js.KeyValue(ctx, sessionBucket)
+		if err == nil {
+			made, err = madeAt(ctx, kv)
+		}
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			made, err = s.make(ctx)
+		}
+		if err == nil {
+			return made, nil
+		}
+		s.log.Debug("records are not there", "error", err)
+		select {
+		case <-ctx.Done():
+			return time.Time{}, fmt.Errorf("records: %w (last: %w)", ctx.Err(), err)
+		case <-time.After(openRetry):
+		}
+	}
+}
+
+// madeAt tells when a bucket was made.
+func madeAt(ctx context.Context, kv jetstream.KeyValue) (time.Time, error) {
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	bucket, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok {
+		return time.Time{}, errors.New("the bucket is no stream")
+	}
+	return bucket.StreamInfo().Created, nil
 }
 
 func sessionKey(session uint64) string {
@@ -163,8 +222,8 @@ type rawRecord struct {
 	deleted         bool
 }
 
-// load reads all records of the partitions. It blocks until it has them or ctx ends. It reads by direct get, which any
-// replica answers, so that a leader that just died delays nothing.
+// load reads all records of the partitions. It blocks until it has them or ctx ends, however long JetStream does not answer. It
+// reads by direct get, which any replica answers, so that a leader that just died delays nothing.
 func (s *store) load(ctx context.Context, set messages.PartitionSet) ([]rawRecord, error) {
 	if set.Len() > messages.Partitions/4 {
 		return s.loadFilter(ctx, s.prefix+">", set)
@@ -191,7 +250,7 @@ func (s *store) loadFilter(ctx context.Context, filter string, set messages.Part
 		if err != nil {
 			return nil, fmt.Errorf("records: %w", err)
 		}
-		page, last, err := s.loadPage(ctx, ask)
+		page, last, err := s.insist(ctx, ask)
 		if err != nil {
 			return nil, err
 		}
@@ -204,6 +263,21 @@ func (s *store) loadFilter(ctx context.Context, filter string, set messages.Part
 			return all, nil
 		}
 		seq = last + 1
+	}
+}
+
+// insist reads one page, again and again until it comes: whoever was to answer may be frozen, or gone with the question.
+func (s *store) insist(ctx context.Context, ask []byte) (page []rawRecord, last uint64, err error) {
+	for patience := firstPageTime; ; patience = min(2*patience, longestPageTime) {
+		try, cancel := context.WithTimeout(ctx, patience)
+		page, last, err = s.loadPage(try, ask)
+		if err != nil {
+			<-try.Done() // who fails at once is not asked all the time
+		}
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return page, last, err
+		}
 	}
 }
 
@@ -233,8 +307,8 @@ func (s *store) loadPage(ctx context.Context, ask []byte) (page []rawRecord, las
 		}
 		r, err := s.parseRecord(m)
 		if err != nil {
-			failed = err
-			return false
+			s.log.Error("record not understood", "error", err)
+			return true
 		}
 		page, last = append(page, r), r.revision
 		return true

@@ -17,10 +17,6 @@ import (
 const (
 	// askTime is how long a new owner waits for the ends to answer before it serves.
 	askTime = 300 * time.Millisecond
-	// readTime is how long records are tried to be read; until then unknown sessions are held.
-	readTime = 20 * time.Second
-	// readRetry is the time between two tries.
-	readRetry = 250 * time.Millisecond
 )
 
 // takeover finds out what is in partitions that were just taken: media servers know the bound handles, edges the
@@ -84,7 +80,7 @@ type (
 
 // begin asks the ends and reads the records.
 func (k *keeper) begin(set messages.PartitionSet, epoch messages.Epoch, v *roster.View) {
-	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	ctx, cancel := context.WithCancel(context.Background())
 	t := &takeover{
 		id: strconv.FormatUint(epoch.Number, 36) + "-" + strconv.Itoa(len(k.takeovers)), set: set, epoch: epoch, started: time.Now(),
 		waiting: map[messages.Member]bool{}, answered: map[messages.Member]bool{}, found: map[uint64]*found{},
@@ -123,19 +119,10 @@ func (k *keeper) ends(v *roster.View, t *takeover) []string {
 	return subjects
 }
 
-// read reads the records, again and again while JetStream does not answer.
+// read reads the records, however long that takes: until then unknown sessions are held.
 func (k *keeper) read(ctx context.Context, id string, set messages.PartitionSet) {
-	for {
-		records, err := k.node.store.load(ctx, set)
-		if err == nil || ctx.Err() != nil {
-			k.node.tell(k.self, recordsRead{id, records, err})
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(readRetry):
-		}
-	}
+	records, err := k.node.store.load(ctx, set)
+	k.node.tell(k.self, recordsRead{id, records, err})
 }
 
 // onAnswer takes one message of an end's answer.
@@ -214,8 +201,7 @@ func (k *keeper) onRecords(m recordsRead) {
 		return
 	}
 	if m.err != nil {
-		k.node.Log.Error("records could not be read: sessions that no media server or edge knows are lost to this owner",
-			"partitions", t.set.String(), "error", m.err)
+		return // the node stops
 	}
 	for _, r := range m.records {
 		k.addRecord(t, r)
