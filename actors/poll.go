@@ -44,6 +44,10 @@ func (s *session) onPoll(in *inbound) {
 	if repeat && s.pollAgain(identity) {
 		return // it has shown before that it lives
 	}
+	if s.ending == nil && s.unread && s.transport.IsZero() {
+		s.node.tell(s.part.self, notRestored{in.msg}) // the records may know that the session polls
+		return
+	}
 	if s.ending == nil {
 		s.active = in.now
 	}

@@ -47,7 +47,7 @@ type (
 		found    *found
 		answered map[messages.Member]bool
 	}
-	// notRestored gives a message back that is about a handle which the records may know.
+	// notRestored gives a message back that is about a handle, or a queue for polls, which the records may know.
 	notRestored struct{ msg *bus.Msg }
 )
 
@@ -59,8 +59,8 @@ func (s *session) onLateRecords(m lateRecords) {
 	s.unread = false
 	if r := m.found.record; r != nil {
 		s.identity, s.created, s.timeout = r.Identity, time.UnixMilli(r.Created), r.Timeout
-		if s.transport.IsZero() && r.Polling {
-			s.transport, s.gone = messages.Transport{Polling: true}, false
+		if s.transport.IsZero() && (r.Polling || r.Inbox != "") {
+			s.transport, s.gone = messages.Transport{Polling: r.Polling, Inbox: r.Inbox}, false
 		}
 	}
 	for id, f := range m.found.handles {

@@ -63,3 +63,48 @@ func TestLateRecords(t *testing.T) {
 		t.Errorf("detach again: %v", got)
 	}
 }
+
+// A session that polls is known by its records alone, since no edge has a connection of it. A poll that comes before they could be
+// read waits for them: were it answered, its client would hold the session for lost.
+func TestLateRecordsPolled(t *testing.T) {
+	c := newCluster(t)
+	n := c.node("node-1", nil)
+	k := c.client()
+	id := messages.NewSessionID(5)
+	epoch := messages.Epoch{Number: 1, Node: "node-1"}
+	p := newPartition(n, messages.PartitionOf(id))
+	p.state, p.epoch = loading, epoch
+	pid := n.spawn(p)
+	t.Cleanup(func() { n.tell(pid, deposed{}) })
+
+	n.tell(pid, loadedPartition{epoch: epoch, sessions: []*found{{id: id}}})
+	identity := messages.Identity{Edge: k.member, Connection: 1, Session: id, N: 1}.String()
+	poll := messages.SessionSubject{Partition: p.index, Session: id, Kind: messages.SessionPoll, Arg: "1"}
+	n.tell(pid, &bus.Msg{Subject: poll.String(), Reply: identity})
+	keepalive := messages.Identity{Edge: k.member, Connection: 2, Session: id, N: 1}.String()
+	n.tell(pid, &bus.Msg{Subject: messages.RequestSubject(id), Reply: keepalive,
+		Data: fmt.Appendf(nil, `{"janus":"keepalive","transaction":"k","session_id":%d}`, id)})
+	waitFor(t, func() string {
+		if _, ok := k.take(func(d delivered) bool { return d.subject == keepalive }); !ok {
+			return "the keepalive is not answered"
+		}
+		return ""
+	})
+	if d, early := k.take(func(d delivered) bool { return d.subject == identity }); early {
+		t.Fatalf("the poll was answered before the records were read: %s", d.raw)
+	}
+	n.tell(pid, loadedPartition{epoch: epoch, complete: true, sessions: []*found{{
+		id: id, record: &messages.SessionRecord{Polling: true, Created: time.Now().UnixMilli()},
+	}}})
+	n.tell(pid, &bus.Msg{Subject: messages.HandleSubject(id, messages.SessionEvent, 0), Reply: "janus-a~1.1", Data: fmt.Appendf(nil, `{"janus":"webrtcup","session_id":%d}`, id)})
+	waitFor(t, func() string {
+		d, ok := k.take(func(d delivered) bool { return d.subject == identity })
+		if !ok {
+			return "the poll is not answered"
+		}
+		if d.body["janus"] != "webrtcup" {
+			t.Errorf("the poll got %s", d.raw)
+		}
+		return ""
+	})
+}
