@@ -4,7 +4,6 @@ package actors
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
@@ -13,7 +12,7 @@ import (
 
 const (
 	// catchTime is how long a new owner waits for what was on its way to its predecessor.
-	catchTime = 500 * time.Millisecond
+	catchTime = time.Second
 	// maxHeldBack bounds the events that wait meanwhile.
 	maxHeldBack = 1024
 )
@@ -22,7 +21,7 @@ const (
 // ago: the former owner may have died with it. What they say now waits behind that.
 type catching struct {
 	owed  int               // media servers that have not told all
-	last  map[string]uint64 // number of the last event of each, by server
+	last  map[string]uint64 // number of the last event of each that was told again, or written for the former owner
 	queue []*inbound
 	timer wheel.Timer
 }
@@ -30,13 +29,13 @@ type catching struct {
 // catchDue tells a session that it has waited long enough.
 type catchDue struct{}
 
-// catchUp asks for the events of the last seconds. The edge of the session leaves out what it has written already. A client that
-// polls, or listens on an inbox, has nobody who does.
+// catchUp asks for the events that were not acknowledged. The edge of the session leaves out what it has written already; of
+// long polls, and of connections that closed, edges have told.
 func (s *session) catchUp() {
-	if s.transport.IsZero() || s.transport.Polling || s.transport.Inbox != "" {
-		return
+	c := &catching{last: s.written}
+	if s.written = nil; c.last == nil {
+		c.last = map[string]uint64{}
 	}
-	c := &catching{last: map[string]uint64{}}
 	ask, err := json.Marshal(messages.Replay{Session: s.id, Epoch: s.epoch()})
 	if err != nil {
 		s.log().Error("replay does not marshal", "error", err)
@@ -71,6 +70,11 @@ func (s *session) eventAgain(in *inbound) {
 		return // too late
 	}
 	if server, seq, ok := messages.CutOrigin(in.msg.Reply); ok {
+		if seq <= s.catching.last[server] {
+			s.hear(in.msg.Reply)
+			s.passAcks()
+			return
+		}
 		s.catching.last[server] = seq
 	}
 	s.event(in)
@@ -100,26 +104,4 @@ func (s *session) caughtUp() {
 		}
 		s.event(in)
 	}
-}
-
-// maxOrigins bounds the media servers whose events are remembered by a session.
-const maxOrigins = 8
-
-// heard remembers the last event of a media server, for the edge that the session may be claimed through: should this owner die,
-// that edge must know what the one before it has written.
-func (s *session) heard(origin string) {
-	server, _, ok := messages.CutOrigin(origin)
-	if !ok {
-		return
-	}
-	for i, o := range s.origins {
-		if other, _, _ := messages.CutOrigin(o); other == server {
-			s.origins[i] = origin
-			return
-		}
-	}
-	if len(s.origins) == maxOrigins {
-		s.origins = slices.Delete(s.origins, 0, 1)
-	}
-	s.origins = append(s.origins, origin)
 }

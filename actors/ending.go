@@ -111,6 +111,9 @@ func (s *session) finish() {
 		s.settleOwed(s.ending.asked, s.ending.last)
 	}
 	s.payAll()
+	if s.out != nil {
+		s.node.Wheel.Disarm(&s.out.timer)
+	}
 	tomb := tombstone{created: s.identity, identity: s.ending.asked, reply: s.ending.last, at: time.Now()}
 	s.node.tell(s.part.self, sessionEnded{id: s.id, tomb: tomb, next: s.ending.next})
 }
@@ -118,6 +121,9 @@ func (s *session) finish() {
 // disarm stops all timers, so that nothing points at the session any more.
 func (s *session) disarm() {
 	s.node.Wheel.Disarm(&s.timer)
+	if s.out != nil {
+		s.node.Wheel.Disarm(&s.out.timer)
+	}
 	if s.ending != nil {
 		s.node.Wheel.Disarm(&s.ending.timer)
 	}

@@ -307,8 +307,10 @@ func (s *session) event(in *inbound) {
 		s.node.metrics.dropped.WithLabelValues("malformed").Inc()
 		return
 	}
+	s.hear(in.msg.Reply)
 	h := s.handle(in.subject.Handle())
 	if h != nil && h.router != nil && !s.observe(h, in.msg.Reply, &m) {
+		s.passAcks()
 		return
 	}
 	switch {
@@ -319,12 +321,12 @@ func (s *session) event(in *inbound) {
 		if h != nil {
 			s.unbind(h, "media server lost")
 		}
+		s.passAcks()
 		return
 	case m.Verb() == janusjson.VerbDetached && h != nil && h.detach == "":
 		s.remove(h) // the plugin ended it, or an administrator
 	}
-	s.heard(in.msg.Reply)
-	s.tellClient(keptEvent{in.msg.Data, in.msg.Reply})
+	s.toClient(outgoing{body: in.msg.Data, origin: in.msg.Reply})
 }
 
 // remove takes a handle that is no more out of the session.

@@ -123,6 +123,8 @@ func (k *keeper) control(m *bus.Msg) {
 		k.onAnswer(rest, m.Data)
 	case "admin":
 		k.admin(m)
+	case "written":
+		k.written(m)
 	case "yield":
 		var y messages.Yield
 		if err := json.Unmarshal(m.Data, &y); err != nil {
@@ -413,6 +415,18 @@ func (k *keeper) onBack(h messages.Holding) {
 				k.node.tell(k.parts[p], edgeBack{s.Session, messages.Transport{Edge: h.From, Connection: c.Connection}})
 			}
 		}
+	}
+}
+
+// written passes on how far an edge has come with the deliveries of sessions.
+func (k *keeper) written(m *bus.Msg) {
+	ok := messages.EachWritten(m.Data, func(w messages.Written) {
+		if p := messages.PartitionOf(w.Session); k.parts[p] != nil {
+			k.node.tell(k.parts[p], w)
+		}
+	})
+	if !ok {
+		k.node.metrics.dropped.WithLabelValues("malformed").Inc()
 	}
 }
 

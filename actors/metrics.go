@@ -28,6 +28,7 @@ type metrics struct {
 	writes      *prometheus.CounterVec // result
 	eventsKept  prometheus.Counter
 	eventsLost  prometheus.Counter
+	resends     prometheus.Counter
 	sessionEnds *prometheus.CounterVec // why
 	resyncs     *prometheus.CounterVec // result
 	missed      prometheus.Counter
@@ -64,7 +65,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		adopted:     counter("handles_adopted_total", "Handles that go on with a media server which was restarted."),
 		writes:      vec("record_writes_total", "Writes of records, by result.", "result"),
 		eventsKept:  counter("events_kept_total", "Events kept for sessions without a transport."),
-		eventsLost:  counter("events_lost_total", "Events (of sessions without a transport, or for analytics) that could not be kept or published."),
+		eventsLost:  counter("events_lost_total", "Events that were dropped: too many for a client that does not take them, or for analytics and not published."),
+		resends:     counter("resends_total", "Times that what an edge did not receive was sent to it again."),
 		sessionEnds: vec("session_ends_total", "Sessions ended, by reason.", "reason"),
 		resyncs:     vec("resyncs_total", "Handles in rooms whose Janus was out of reach for a while, by what was found out: whole, partial, failed.", "result"),
 		missed:      counter("missed_events_total", "Events that clients missed in such a while, and were told."),

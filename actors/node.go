@@ -63,7 +63,7 @@ type Node struct {
 	beater  *roster.Beater
 	started time.Time
 
-	keeper, placer, surveyor *actor.PID
+	keeper, placer, surveyor, acknowledger *actor.PID
 
 	// Written by the keeper, read by the beater and Ready.
 	owned    atomic.Pointer[[]messages.OwnedRange]
@@ -107,6 +107,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	n.readSettings(ctx)
 	n.placer = n.spawn(newPlacer(n))
 	n.surveyor = n.spawn(&surveyor{node: n, rooms: map[surveyKey]*survey{}})
+	n.acknowledger = n.spawn(&acknowledger{node: n, reach: map[string]map[uint64]uint64{}})
 	joined := make(chan struct{})
 	n.keeper = n.spawn(newKeeper(n, joined))
 	sub, err := o.Bus.Own(messages.NodePrefix(n.member), 0, func(m *bus.Msg) { n.tell(n.keeper, m) })

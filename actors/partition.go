@@ -101,6 +101,10 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.waitForRecords(m.msg)
 	case edgesGone:
 		p.broadcast(m)
+	case messages.Written:
+		if pid, ok := p.sessions[m.Session]; ok {
+			p.node.tell(pid, m)
+		}
 	case edgeBack:
 		if pid, ok := p.sessions[m.session]; ok {
 			p.node.tell(pid, m)

@@ -5,6 +5,7 @@ package actors
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
@@ -30,8 +31,9 @@ type poll struct {
 // polled is a poll that was answered. The answer may have been lost on its way: a repeat must get it again, and not what
 // came after it.
 type polled struct {
-	identity string
-	body     []byte
+	identity    string
+	body        []byte
+	first, last uint64 // numbers of what is in it; 0: nothing is
 }
 
 // pollDue tells a session that a poll has waited long enough.
@@ -57,12 +59,13 @@ func (s *session) onPoll(in *inbound) {
 	}
 	limit, _ := strconv.Atoi(in.subject.Arg)
 	p := &poll{identity: identity, max: max(1, limit)}
-	if len(s.kept) > 0 || len(s.polls) >= maxPolls {
+	if len(s.polls) >= maxPolls {
 		s.answerPoll(p)
 		return
 	}
 	s.polls = append(s.polls, p)
 	s.node.Wheel.Arm(&p.timer, pollWait, func() { s.node.tell(s.self, pollDue{p}) })
+	s.pump()
 }
 
 // pollAgain deals with the repeat of a poll that is known: one that waits goes on waiting, one that was answered gets the
@@ -73,7 +76,7 @@ func (s *session) pollAgain(identity string) bool {
 	}
 	for _, p := range s.polled {
 		if p.identity == identity {
-			s.deliver(identity, p.body)
+			s.publish(identity, s.deliveryOf(p), p.body)
 			return true
 		}
 	}
@@ -92,32 +95,83 @@ func (s *session) wakePolls() {
 	}
 }
 
-// answerPoll gives a poll what is kept for it, or a keepalive if that is nothing.
+// answerPoll gives a poll what waits for it, or a keepalive if that is nothing.
 func (s *session) answerPoll(p *poll) {
-	n := min(p.max, len(s.kept))
-	body := make([]byte, 0, 256)
-	if p.max > 1 {
-		body = append(body, '[')
+	answer := polled{identity: p.identity}
+	var events []outgoing
+	if out := s.out; s.pollable() {
+		out.sent, out.resend = min(p.max, len(out.queue)), 0
+		events = out.queue[:out.sent]
+		answer.first, answer.last = s.number(0), s.number(out.sent-1)
 	}
-	for i, event := range s.kept[:n] {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = append(body, event.body...)
-		s.keptBytes -= len(event.body)
-	}
-	s.kept = slices.Delete(s.kept, 0, n)
-	if n == 0 {
-		body = append(body, `{"janus":"keepalive"}`...)
-	}
-	if p.max > 1 {
-		body = append(body, ']')
-	}
-	s.deliver(p.identity, body)
+	answer.body = pollBody(events, p.max > 1)
+	s.publish(p.identity, s.deliveryOf(answer), answer.body)
 	if len(s.polled) == maxPolled {
 		s.polled = slices.Delete(s.polled, 0, 1)
 	}
-	s.polled = append(s.polled, polled{p.identity, body})
+	s.polled = append(s.polled, answer)
+}
+
+// pollBody is the answer with these events: a keepalive if there are none.
+func pollBody(events []outgoing, many bool) []byte {
+	size := 32
+	for _, e := range events {
+		size += len(e.body) + 1
+	}
+	body := make([]byte, 0, size)
+	if many {
+		body = append(body, '[')
+	}
+	for i, e := range events {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, e.body...)
+	}
+	if len(events) == 0 {
+		body = append(body, `{"janus":"keepalive"}`...)
+	}
+	if many {
+		body = append(body, ']')
+	}
+	return body
+}
+
+// deliveryOf is what the edge is told of the answer to a poll: what it acknowledges with it, and what to tell the next owner.
+func (s *session) deliveryOf(p polled) messages.Delivery {
+	d := messages.Delivery{Seq: p.last}
+	if s.out == nil || p.last == 0 {
+		return d
+	}
+	var origins []string
+	for i, e := range s.out.queue {
+		n := s.number(i)
+		server, _, ok := messages.CutOrigin(e.origin)
+		if !ok || n < p.first || n > p.last {
+			continue
+		}
+		same := func(o string) bool { other, _, _ := messages.CutOrigin(o); return other == server }
+		if at := slices.IndexFunc(origins, same); at >= 0 {
+			origins[at] = e.origin
+		} else {
+			origins = append(origins, e.origin)
+		}
+	}
+	d.Origin = strings.Join(origins, messages.OriginSeparator)
+	return d
+}
+
+// returnPolled takes an answer back that reached nobody, for the next poll.
+func (s *session) returnPolled(which func(identity string) bool) {
+	back := false
+	s.polled = slices.DeleteFunc(s.polled, func(p polled) bool {
+		gone := which(p.identity)
+		back = back || gone && p.last > 0 && s.out != nil && s.out.sent > 0 && p.last >= s.number(0)
+		return gone
+	})
+	if back {
+		s.sendAgain()
+	}
 }
 
 func (s *session) onPollDue(due pollDue) {
@@ -126,10 +180,11 @@ func (s *session) onPollDue(due pollDue) {
 	}
 }
 
-// onUnpoll forgets a poll whose client left, so that no event is given to nobody.
+// onUnpoll forgets a poll whose client left, so that no event is given to nobody. If it was answered, it was too late.
 func (s *session) onUnpoll(identity string) {
 	identity, _ = messages.CutRepeat(identity)
 	s.dropPoll(func(p *poll) bool { return p.identity == identity })
+	s.returnPolled(func(polled string) bool { return polled == identity })
 }
 
 // dropPoll takes a waiting poll out, and reports whether there was one.
@@ -143,11 +198,13 @@ func (s *session) dropPoll(which func(*poll) bool) bool {
 	return true
 }
 
-// pollsGone forgets the polls of edges that are not heard any more.
+// pollsGone forgets the polls of edges that are not heard any more. What those edges did not acknowledge is for others.
 func (s *session) pollsGone(edges []messages.Member) {
-	for s.dropPoll(func(p *poll) bool {
-		t, err := messages.ParseTransport(p.identity)
+	there := func(identity string) bool {
+		t, err := messages.ParseTransport(identity)
 		return err != nil || slices.Contains(edges, t.Edge)
-	}) {
 	}
+	for s.dropPoll(func(p *poll) bool { return there(p.identity) }) {
+	}
+	s.returnPolled(there)
 }

@@ -175,8 +175,8 @@ func TestPollDue(t *testing.T) {
 	s.transport, s.polls = messages.Transport{Polling: true}, []*poll{p}
 	s.onPollDue(pollDue{p})
 	s.onPollDue(pollDue{p}) // too late: it was answered
-	if len(s.polls) != 0 || s.seq != 1 {
-		t.Errorf("%d polls wait, %d answers", len(s.polls), s.seq)
+	if len(s.polls) != 0 || len(s.polled) != 1 {
+		t.Errorf("%d polls wait, %d answers", len(s.polls), len(s.polled))
 	}
 }
 

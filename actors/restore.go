@@ -22,10 +22,11 @@ func (p *partition) restore(f *found, answered map[messages.Member]bool, complet
 		s.identity, s.created = f.record.Identity, time.UnixMilli(f.record.Created)
 	}
 	s.record.revision, s.unread = f.revision, !complete
-	s.transport = f.owner
+	s.setTransport(f.owner)
 	if r := f.record; r != nil && (r.Polling || r.Inbox != "") && r.Claimed >= f.ownedAt {
-		s.transport = messages.Transport{Polling: r.Polling, Inbox: r.Inbox}
+		s.setTransport(messages.Transport{Polling: r.Polling, Inbox: r.Inbox})
 	}
+	s.written = f.written
 	if f.record != nil {
 		s.timeout = f.record.Timeout
 	}
@@ -60,7 +61,7 @@ func (s *session) onLateRecords(m lateRecords) {
 	if r := m.found.record; r != nil {
 		s.identity, s.created, s.timeout = r.Identity, time.UnixMilli(r.Created), r.Timeout
 		if s.transport.IsZero() && (r.Polling || r.Inbox != "") {
-			s.transport, s.gone = messages.Transport{Polling: r.Polling, Inbox: r.Inbox}, false
+			s.setTransport(messages.Transport{Polling: r.Polling, Inbox: r.Inbox})
 		}
 	}
 	for id, f := range m.found.handles {

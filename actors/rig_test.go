@@ -116,6 +116,9 @@ type client struct {
 	inbox  []delivered
 	owns   map[uint64]int64
 	polls  uint64
+	die    func()            // as its process does
+	quiet  bool              // it acknowledges nothing, as one that is about to die
+	wrote  map[uint64]string // what it tells a new owner that was written without a connection, by session
 }
 
 type delivered struct {
@@ -124,9 +127,11 @@ type delivered struct {
 	body              map[string]any
 }
 
-func (c *cluster) client() *client {
+func (c *cluster) client() *client { return c.clientAt("edge-a") }
+
+func (c *cluster) clientAt(edge string) *client {
 	c.t.Helper()
-	k := &client{t: c.t, p: c.process("edge"), member: messages.NewMember("edge-a"), n: map[uint64]uint64{}, owns: map[uint64]int64{}}
+	k := &client{t: c.t, p: c.process(edge), member: messages.NewMember(edge), n: map[uint64]uint64{}, owns: map[uint64]int64{}}
 	if _, err := k.p.bus.Own(messages.EdgePrefix(k.member), 0, k.receive); err != nil {
 		c.t.Fatal(err)
 	}
@@ -134,6 +139,7 @@ func (c *cluster) client() *client {
 		return messages.Beat{Role: messages.RoleEdge, Member: k.member, State: messages.StateReady, Edge: &messages.EdgeBeat{Connections: 1}}
 	})
 	c.t.Cleanup(beater.Stop)
+	k.die = k.p.bus.Close
 	return k
 }
 
@@ -144,6 +150,9 @@ func (k *client) receive(m *bus.Msg) {
 		h := messages.Holding{From: k.member, Role: messages.RoleEdge, Last: true}
 		for id, at := range k.owns {
 			h.Sessions = append(h.Sessions, messages.HoldingSession{Session: id, Connections: []messages.HoldingConnection{{Connection: 1, Owner: at}}})
+		}
+		for id, origins := range k.wrote {
+			h.Sessions = append(h.Sessions, messages.HoldingSession{Session: id, Written: []string{origins}})
 		}
 		data, _ := json.Marshal(h)
 		_ = k.p.bus.Publish(m.Reply, "", data)
@@ -157,7 +166,26 @@ func (k *client) receive(m *bus.Msg) {
 	}
 	k.mu.Lock()
 	k.inbox = append(k.inbox, d)
+	quiet := k.quiet
 	k.mu.Unlock()
+	if d, err := messages.ParseDelivery(d.delivery); err == nil && d.Seq > 0 && !quiet {
+		k.acknowledge(d)
+	}
+}
+
+// acknowledge tells the owner that a delivery was written.
+func (k *client) acknowledge(d messages.Delivery) {
+	if owner, ok := k.p.roster.View().Owner(d.Partition); ok {
+		w := messages.Written{Session: d.Session, Epoch: d.Epoch.Number, Received: d.Seq, Written: d.Seq}
+		_ = k.p.bus.Publish(messages.NodeWritten(owner.Node), "", w.Append(nil))
+	}
+}
+
+// hush stops acknowledging, or begins again.
+func (k *client) hush(quiet bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.quiet = quiet
 }
 
 // send publishes a request as an edge does and returns its identity.
@@ -290,11 +318,12 @@ type server struct {
 	adopts []messages.Adopt // that it was asked for
 	defers int              // adopts that are not answered
 	recent []int            // numbers of the events that are told once more, for the handle that is held
+	acked  map[uint64]uint64
 }
 
 func (c *cluster) server(name string, changes ...func(*server)) *server {
 	c.t.Helper()
-	s := &server{p: c.process(name), member: messages.NewMember(name), holds: map[uint64]map[uint64]bool{}}
+	s := &server{p: c.process(name), member: messages.NewMember(name), holds: map[uint64]map[uint64]bool{}, acked: map[uint64]uint64{}}
 	for _, change := range changes {
 		change(s)
 	}
@@ -325,6 +354,13 @@ func (s *server) handles() int {
 	return n
 }
 
+// ackedOf is up to which of its events of a session are not needed any more.
+func (s *server) ackedOf(session uint64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acked[session]
+}
+
 func (s *server) receive(m *bus.Msg) {
 	if m.Subject == messages.MediaAsk(s.member) {
 		s.answerAsk(m)
@@ -332,6 +368,14 @@ func (s *server) receive(m *bus.Msg) {
 	}
 	if m.Subject == messages.MediaAdopt(s.member) {
 		s.adopt(m)
+		return
+	}
+	if m.Subject == messages.MediaAcked(s.member.String()) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !messages.EachAcked(m.Data, func(a messages.Acked) { s.acked[a.Session] = a.Seq }) {
+			s.p.bus.Close() // which nobody expects
+		}
 		return
 	}
 	if m.Subject == messages.MediaReplay(s.member) {

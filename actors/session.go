@@ -17,12 +17,8 @@ import (
 	"github.com/januscloud/januscloud/messages/wheel"
 )
 
-const (
-	// maxKeptBytes bounds the events kept for a session that has no transport.
-	maxKeptBytes = 256 << 10
-	// endWait is how long the end of a session waits for its media servers and records before it is answered.
-	endWait = 2 * time.Second
-)
+// endWait is how long the end of a session waits for its media servers and records before it is answered.
+const endWait = 2 * time.Second
 
 // session is the actor that owns one client session: its transport, its handles and its time-outs. It answers what
 // concerns the session itself, and passes on what concerns a handle to the media server that the handle is bound to.
@@ -36,29 +32,31 @@ type session struct {
 	created   time.Time
 	claimed   time.Time          // when the transport became the session's
 	transport messages.Transport // zero: none
+	address   string             // what the subjects of a transport begin with that is a connection; "": it is none
 	active    time.Time          // last request, or when the transport was lost
 	gone      bool               // the transport was lost and nobody claimed since
 	unheard   messages.Transport // the lost one, if its edge only fell silent: it may be there still
 	closed    messages.Transport // the last that is known to have closed
 	last      uint64             // number of the last request of the transport; 0: of none is known
 	gap       *gap               // not nil: one before the last is missing
-	seq       uint64             // of the last delivery
 	handles   []*handle          // by id
 	servers   []messages.Member  // that have a part of the session
 	absent    []*absence         // of those that are not heard, or came back as another incarnation
 	unread    bool               // restored before the records could be read: there may be handles that are not known
 	timeout   *int32             // seconds, set by an administrator; nil: that of the cluster
-	kept      []keptEvent        // events that wait for a poll, or for a transport
-	keptBytes int
-	polls     []*poll  // wait for an event
-	polled    []polled // were answered last
-	debt      *debt    // answers that are owed; nil: none
+	seq       uint64             // number of the last thing that the session had to say to its client
+	out       *outbox            // what the client may not have of that; nil: nothing
+	polls     []*poll            // wait for an event
+	polled    []polled           // were answered last
+	debt      *debt              // answers that are owed; nil: none
 	timer     wheel.Timer
 	record    record
 	lastOp    uint64
 	ops       map[uint64]*record // writes in flight, by operation
-	origins   []string           // of the last event of each media server
-	claimID   string             // identity of the last claim, whose answer tells them to another edge
+	heard     []heardServer      // events of media servers that came
+	claimID   string             // identity of the last claim, whose answer tells another edge of them
+	written   map[string]uint64  // numbers of the events that edges wrote for a former owner, by media server
+	overflown bool               // it was said in the log that there was too much for the client
 	catching  *catching          // not nil: events that were on their way to a former owner are waited for
 	ending    *ending            // not nil: the session is over, what remains is cleaning up
 }
@@ -129,11 +127,7 @@ func (s *session) Receive(ctx actor.Context) {
 			s.again(m.record)
 		}
 	case edgesGone:
-		s.pollsGone(m.edges)
-		if !s.transport.Stays() && slices.Contains(m.edges, s.transport.Edge) {
-			s.unheard = s.transport
-			s.lostTransport()
-		}
+		s.onEdgesGone(m.edges)
 	case edgeBack:
 		s.onBack(m.transport)
 	case gapDue:
@@ -144,8 +138,13 @@ func (s *session) Receive(ctx actor.Context) {
 		s.onDebtDue(time.Now())
 	case endDue:
 		s.finish()
+	case messages.Written:
+		s.onWritten(m)
+	case outDue:
+		s.onOutDue()
 	case raise:
 		s.askAgain()
+		s.sendAgain()
 	case ruleChanged:
 		s.reviewTimeout()
 	case serversChanged:
@@ -186,6 +185,7 @@ func (s *session) receive(in *inbound) {
 		s.caught()
 	case messages.SessionGone:
 		if t, err := messages.ParseTransport(in.msg.Reply); err == nil {
+			_ = messages.EachWritten(in.msg.Data, s.onWritten) // empty where the edge does not know
 			s.onClosed(t)
 		}
 	case messages.SessionPoll:
@@ -319,7 +319,7 @@ func (s *session) begin(r *request, first string) {
 		s.node.metrics.dropped.WithLabelValues("malformed").Inc()
 		return
 	}
-	s.transport, s.gone = t, false
+	s.setTransport(t)
 	s.renumber(first)
 	success := messages.Reply{Transaction: slices.Clone(r.Bytes(janusjson.KeyTransaction))}.AppendID(nil, s.id)
 	s.owe(r)
@@ -407,52 +407,42 @@ func (s *session) replyTo(r *request) messages.Reply {
 	return messages.Reply{Session: s.id, Transaction: r.Bytes(janusjson.KeyTransaction)}
 }
 
-// deliver sends the answer to a request to the connection that asked. If NATS does not take it, the edge will repeat.
+// deliver sends the answer to a request to the connection that asked. On the session's own connection it takes its turn among
+// the events, and is kept like them: the client may get it elsewhere, if its edge dies. Of another one the edge will repeat the
+// request, if the answer gets lost.
 func (s *session) deliver(identity string, body []byte) {
 	identity, _ = messages.CutRepeat(identity)
-	origin := ""
-	if identity == s.claimID {
-		origin = strings.Join(s.origins, messages.OriginSeparator)
-	}
-	s.publish(identity, origin, body)
-}
-
-// notify sends what the session itself has to say.
-func (s *session) notify(event []byte) { s.tellClient(keptEvent{body: event}) }
-
-// keptEvent is an event for the client, with the origin of its delivery: see messages.Delivery.
-type keptEvent struct {
-	body   []byte
-	origin string
-}
-
-// tellClient sends an event to the connection or the inbox that owns the session, or keeps it for a poll, or while nobody owns it.
-func (s *session) tellClient(e keptEvent) {
 	switch {
-	case s.transport.Inbox != "":
-		if s.node.Bus.Publish(s.transport.Inbox, "", e.body) != nil {
-			s.node.metrics.dropped.WithLabelValues("disconnected").Inc()
-		}
-		return
-	case !s.transport.IsZero() && !s.transport.Polling:
-		s.publish(s.transport.EventSubject(), e.origin, e.body)
-		return
-	}
-	if s.keptBytes+len(e.body) > maxKeptBytes {
-		s.node.metrics.eventsLost.Inc()
-		return
-	}
-	s.kept, s.keptBytes = append(s.kept, e), s.keptBytes+len(e.body)
-	s.node.metrics.eventsKept.Inc()
-	if s.transport.Polling {
-		s.wakePolls()
+	case identity == s.claimID: // before everything else that is sent there
+		s.publish(identity, messages.Delivery{Origin: s.origins()}, body)
+	case s.isOwn(identity):
+		s.toClient(outgoing{body: body, identity: identity})
+	default:
+		s.publish(identity, messages.Delivery{}, body)
 	}
 }
 
-func (s *session) publish(subject, origin string, body []byte) {
-	s.seq++
-	d := messages.Delivery{Partition: s.part.index, Session: s.id, Epoch: s.epoch(), Seq: s.seq, Origin: origin}
-	if s.node.Bus.Publish(subject, d.String(), body) != nil {
+// isOwn reports whether a request came on the connection that is the session's transport, or was when its edge died.
+func (s *session) isOwn(identity string) bool {
+	if s.address != "" && strings.HasPrefix(identity, s.address) {
+		return true
+	}
+	if s.closed.IsZero() && s.unheard.IsZero() {
+		return false
+	}
+	t, err := messages.ParseTransport(identity)
+	return err == nil && (t == s.closed || t == s.unheard)
+}
+
+// notify tells the client what the session itself has to say.
+func (s *session) notify(event []byte) { s.toClient(outgoing{body: event}) }
+
+// publish sends something to an edge. It reports false when the bus does not take it.
+func (s *session) publish(subject string, d messages.Delivery, body []byte) bool {
+	d.Partition, d.Session, d.Epoch = s.part.index, s.id, s.epoch()
+	err := s.node.Bus.Publish(subject, d.String(), body)
+	if err != nil {
 		s.node.metrics.dropped.WithLabelValues("disconnected").Inc()
 	}
+	return err == nil
 }

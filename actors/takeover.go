@@ -45,7 +45,8 @@ type found struct {
 	owner    messages.Transport
 	ownedAt  int64
 	servers  []messages.Member
-	over     bool // its record was deleted
+	written  map[string]uint64 // number of the last event that an edge has written and keeps no connection for, by media server
+	over     bool              // its record was deleted
 }
 
 // lives tells whether there is such a session. That a connection asked something of it is no sign: it may have asked in vain.
@@ -142,7 +143,7 @@ func (k *keeper) onAnswer(id string, data []byte) {
 	}
 	for _, s := range h.Sessions {
 		if t.set.Has(messages.PartitionOf(s.Session)) {
-			t.at(s.Session).merge(h.From, s)
+			t.at(s.Session).merge(h.From, h.Role, s)
 		}
 	}
 	if h.Last {
@@ -179,8 +180,11 @@ func (f *found) handle(id uint64) *foundHandle {
 }
 
 // merge adds what an end knows of the session.
-func (f *found) merge(from messages.Member, s messages.HoldingSession) {
-	if len(s.Connections) == 0 && !slices.Contains(f.servers, from) { // a long answer names a session again
+func (f *found) merge(from messages.Member, role messages.Role, s messages.HoldingSession) {
+	for _, origins := range s.Written {
+		f.wrote(origins)
+	}
+	if role == messages.RoleMedia && !slices.Contains(f.servers, from) { // a long answer names a session again
 		f.servers = append(f.servers, from)
 	}
 	for _, held := range s.Handles {
@@ -190,6 +194,18 @@ func (f *found) merge(from messages.Member, s messages.HoldingSession) {
 	for _, c := range s.Connections {
 		if c.Owner > f.ownedAt {
 			f.owner, f.ownedAt = messages.Transport{Edge: from, Connection: c.Connection}, c.Owner
+		}
+	}
+}
+
+// wrote notes the last events that an edge has written, of each media server.
+func (f *found) wrote(origins string) {
+	for origin := range messages.Origins(origins) {
+		if server, seq, ok := messages.CutOrigin(origin); ok {
+			if f.written == nil {
+				f.written = map[string]uint64{}
+			}
+			f.written[server] = max(f.written[server], seq)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package actors
 
 import (
+	"slices"
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
@@ -17,19 +18,24 @@ func (s *session) claim(r *request) {
 		return
 	}
 	was := s.transport
-	s.transport, s.gone, s.unheard = t, false, messages.Transport{}
+	if !s.unheard.IsZero() {
+		s.closed, s.unheard = s.unheard, messages.Transport{}
+	}
+	s.setTransport(t)
 	s.claimID, _ = messages.CutRepeat(r.identity)
 	if was != t {
 		s.renumber(r.identity)
 	}
 	s.answer(r, "success")
-	if was.Polling {
-		s.kept, s.keptBytes = nil, 0
-	}
-	s.notifyKept()
 	if was == t {
 		return
 	}
+	if was.Polling && s.out != nil {
+		s.out.drop(len(s.out.queue))
+		s.passAcks()
+	}
+	s.doubtful(was)
+	s.pump()
 	s.claimed = r.now
 	if was.Stays() || t.Stays() { // of the others, the edges know
 		s.keep(&s.record, s.stored(), nil)
@@ -37,14 +43,28 @@ func (s *session) claim(r *request) {
 	s.node.emit(messages.Event{Type: messages.EventSessionClaimed, Session: s.id, Edge: t.Edge.Name})
 }
 
+// setTransport makes a connection, or what stands for one, the session's transport.
+func (s *session) setTransport(t messages.Transport) {
+	s.transport, s.gone, s.address = t, false, ""
+	if !t.IsZero() && !t.Stays() {
+		s.address = t.String() + "."
+	}
+}
+
+// eventSubject is where the session's connection gets events.
+func (s *session) eventSubject() string { return s.address + messages.EventToken }
+
 // lostTransport begins the reclaim time (transport_gone of Janus): it runs from the last request or from the loss,
 // whichever is later (janus-gateway #3643).
 func (s *session) lostTransport() {
 	if s.ending != nil {
 		return
 	}
-	s.transport, s.gone, s.active = messages.Transport{}, true, time.Now()
+	s.setTransport(messages.Transport{})
 	s.renumber("")
+	s.gone, s.active = true, time.Now()
+	s.endDoubt()
+	s.takeBack()
 	if s.limit() == 0 {
 		s.end("transport gone", nil, "")
 		return
@@ -62,6 +82,22 @@ func (s *session) onClosed(t messages.Transport) {
 		s.unheard = messages.Transport{}
 		s.onDue(time.Now())
 	}
+	if s.out != nil && s.out.doubt == t {
+		s.endDoubt()
+	}
+}
+
+// onEdgesGone hears that edges are not heard any more: what they did not acknowledge is not written, as far as can be known.
+func (s *session) onEdgesGone(edges []messages.Member) {
+	s.pollsGone(edges)
+	if s.out != nil && slices.Contains(edges, s.out.doubt.Edge) {
+		s.closed = s.out.doubt
+		s.endDoubt()
+	}
+	if !s.transport.Stays() && slices.Contains(edges, s.transport.Edge) {
+		s.unheard = s.transport
+		s.lostTransport()
+	}
 }
 
 // onBack takes the transport back that was lost because its edge fell silent, with the events that waited. A successor of the
@@ -71,9 +107,10 @@ func (s *session) onBack(t messages.Transport) {
 		return
 	}
 	s.log().Info("transport is back", "edge", t.Edge.Name)
-	s.transport, s.gone, s.unheard, s.active = t, false, messages.Transport{}, time.Now()
+	s.setTransport(t)
 	s.renumber("")
-	s.notifyKept()
+	s.unheard, s.active = messages.Transport{}, time.Now()
+	s.pump() // the edge leaves out what it has written before
 	s.node.Wheel.Arm(&s.timer, s.limit(), func() { s.node.tell(s.self, sessionDue{}) })
 }
 
@@ -95,12 +132,3 @@ func (s *session) limit() time.Duration {
 
 // forever is longer than a process lives.
 const forever = 10 * 365 * 24 * time.Hour
-
-// notifyKept delivers what waited for a transport.
-func (s *session) notifyKept() {
-	kept := s.kept
-	s.kept, s.keptBytes = nil, 0
-	for _, event := range kept {
-		s.tellClient(event)
-	}
-}

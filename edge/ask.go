@@ -34,23 +34,30 @@ func (e *Edge) answerAsk(a ask) {
 	}
 }
 
-// holding lists the sessions of some partitions that connections of this edge use.
+// holding lists the sessions of some partitions that connections of this edge use, or used a moment ago.
 func (e *Edge) holding(partitions messages.PartitionSet) []messages.HoldingSession {
 	var held []messages.HoldingSession
 	at := make(map[uint64]int)
+	of := func(session uint64) *messages.HoldingSession {
+		i, known := at[session]
+		if !known {
+			i = len(held)
+			at[session] = i
+			held = append(held, messages.HoldingSession{Session: session})
+		}
+		return &held[i]
+	}
 	for _, c := range e.connections.all() {
 		for _, u := range c.sessions() {
-			if !partitions.Has(messages.PartitionOf(u.session)) {
-				continue
+			if partitions.Has(messages.PartitionOf(u.session)) {
+				h := of(u.session)
+				h.Connections = append(h.Connections, messages.HoldingConnection{Connection: c.number, Owner: u.owner})
 			}
-			i, known := at[u.session]
-			if !known {
-				i = len(held)
-				at[u.session] = i
-				held = append(held, messages.HoldingSession{Session: u.session})
-			}
-			held[i].Connections = append(held[i].Connections, messages.HoldingConnection{Connection: c.number, Owner: u.owner})
 		}
 	}
+	e.history.of(partitions, func(session uint64, origins string) {
+		h := of(session)
+		h.Written = append(h.Written, origins)
+	})
 	return held
 }

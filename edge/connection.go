@@ -5,6 +5,7 @@ package edge
 import (
 	"maps"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type connection struct {
 	// instructions, and never together with a partition's.
 	mu      sync.Mutex
 	closed  bool
+	listed  bool   // it is about to be looked at: see acks
 	waiting int32  // requests in flight
 	bytes   int32  // of memory that they hold
 	floor   uint64 // the highest number of a session that was forgotten: numbers begin above it, so that none comes twice
@@ -45,6 +47,8 @@ type use struct {
 	n       uint64 // of the last request
 	owner   int64  // Unix milliseconds at which the connection created or claimed the session; 0 = it only uses it
 	waiting uint32 // requests in flight
+	untold  bool   // the owner does not know the progress yet
+	progress
 }
 
 // idle reports whether nothing is lost with u.
@@ -171,6 +175,22 @@ func (c *connection) hears(session uint64, origin string) bool {
 	return true
 }
 
+// heardOf are the origins of the last events of a session that the client was sent, of each media server.
+func (c *connection) heardOf(session uint64) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.others == nil {
+		return ""
+	}
+	var origins []string
+	for from, seq := range c.others.heard {
+		if from.session == session {
+			origins = append(origins, from.server+"."+strconv.FormatUint(seq, 10))
+		}
+	}
+	return strings.Join(origins, messages.OriginSeparator)
+}
+
 // own notes that the connection owns a session since a moment in Unix milliseconds; 0: not any more. It reports whether
 // the connection is closed already.
 func (c *connection) own(session uint64, since int64) (closed bool) {
@@ -200,14 +220,7 @@ func (c *connection) sessions() []use {
 // used is called with mu held.
 func (c *connection) used() []use {
 	var all []use
-	if c.first.session != 0 {
-		all = append(all, c.first)
-	}
-	if c.others != nil {
-		for _, u := range c.others.of {
-			all = append(all, *u)
-		}
-	}
+	c.each(func(u *use) { all = append(all, *u) })
 	return all
 }
 

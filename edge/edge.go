@@ -54,6 +54,8 @@ type Edge struct {
 	polls       atomic.Int64 // long polls that wait
 	bytes       atomic.Int64 // of memory that they hold
 	repeater    *repeater
+	acks        *acks
+	history     history
 	chooser     *chooser
 	info        *cluster
 
@@ -86,6 +88,7 @@ func newEdge(o Options) *Edge {
 	e.controls = controlsOf(e.member)
 	e.metrics = newMetrics(o.Registry, e)
 	e.repeater = newRepeater(e)
+	e.acks = newAcks(e)
 	return e
 }
 
@@ -134,6 +137,7 @@ func (e *Edge) begin(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.undone(stop)
 	e.tasks.Go(func() { e.repeater.run(background) })
+	e.tasks.Go(func() { e.acks.run(background) })
 	e.undone(o.Roster.Watch(e.viewChanged))
 	o.Bus.OnState(e.busChanged)
 	for _, t := range e.transports {
@@ -251,6 +255,7 @@ func (e *Edge) busChanged(connected bool) {
 			e.partitions[p].lose()
 		}
 		e.repeater.repeat(messages.AllPartitions())
+		e.acks.all()
 		if e.tokens != nil {
 			e.tokens.Refresh()
 		}
@@ -290,14 +295,24 @@ func (e *Edge) close(c *connection) {
 		for _, r := range e.partitions[messages.PartitionOf(u.session)].drop(c, u.session) {
 			owned = owned || r.opens()
 			if r.isPoll() {
-				e.repeater.gone(gone{u.session, c.number, r.n})
+				e.repeater.gone(gone{session: u.session, connection: c.number, poll: r.n})
 			}
 			e.release(r)
 		}
 		if owned && !c.polling {
-			e.repeater.gone(gone{u.session, c.number, 0})
+			e.left(c, &u)
 		}
 	}
+}
+
+// left tells the owner of a session that its transport closed, and what of its deliveries was written before.
+func (e *Edge) left(c *connection, u *use) {
+	g := gone{session: u.session, connection: c.number}
+	if u.epoch != 0 && c.allWritten() {
+		g.reach = u.reach()
+		e.history.add(u.session, c.number, c.heardOf(u.session))
+	}
+	e.repeater.gone(g)
 }
 
 // publishGone tells the owner of a session that its transport closed, or that a long poll's client left. It reports false
@@ -312,7 +327,11 @@ func (e *Edge) publishGone(g gone) bool {
 		subject.Kind = messages.SessionUnpoll
 		reply = messages.Identity{Edge: e.member, Connection: g.connection, Polling: true, Session: g.session, N: g.poll}.String()
 	}
-	return e.bus.Publish(subject.String(), reply, nil) == nil
+	var body []byte
+	if g.reach.Epoch != 0 {
+		body = g.reach.Append(nil)
+	}
+	return e.bus.Publish(subject.String(), reply, body) == nil
 }
 
 func (e *Edge) now() time.Duration { return time.Since(e.start) }

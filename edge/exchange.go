@@ -172,7 +172,7 @@ func (x *exchange) poll() {
 		x.status(http.StatusNotFound)
 		return
 	}
-	x.text(text)
+	x.edge.polled(c, x.text(text) && http.NewResponseController(x.w).Flush() == nil)
 }
 
 // last is what a poll that ends early gets: an answer that came just then, or nothing new.
@@ -254,13 +254,16 @@ func (x *exchange) refuse(err *messages.Error) {
 	x.text(rest.Refusal(err))
 }
 
-// text answers with JSON: errors, too, are a success of HTTP.
-func (x *exchange) text(text []byte) {
+// text answers with JSON: errors, too, are a success of HTTP. It reports false when the client is gone.
+func (x *exchange) text(text []byte) (taken bool) {
 	header := x.w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	x.edge.metrics.answered(http.StatusOK)
-	if _, err := x.w.Write(text); err != nil && !errors.Is(err, http.ErrBodyNotAllowed) {
+	_, err := x.w.Write(text)
+	taken = err == nil || errors.Is(err, http.ErrBodyNotAllowed)
+	if !taken {
 		x.edge.metrics.drop(dropClient)
 	}
+	return taken
 }

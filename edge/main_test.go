@@ -126,6 +126,7 @@ func newRig(o Options) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	o.Wheel.Start()
 	e.tasks.Go(func() { e.repeater.run(ctx) })
+	e.tasks.Go(func() { e.acks.run(ctx) })
 	return &rig{Edge: e, bus: b, stop: func() {
 		cancel()
 		e.tasks.Wait()
@@ -151,7 +152,7 @@ func (r *rig) nobody(p published) { r.receive(&bus.Msg{Subject: p.reply, NoRespo
 
 func delivery(session, epoch uint64) string {
 	return messages.Delivery{
-		Partition: messages.PartitionOf(session), Session: session, Epoch: messages.Epoch{Number: epoch, Node: "n1"}, Seq: 1,
+		Partition: messages.PartitionOf(session), Session: session, Epoch: messages.Epoch{Number: epoch, Node: "n1"},
 	}.String()
 }
 

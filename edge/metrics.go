@@ -19,6 +19,7 @@ const (
 	dropLate      dropped = "late"      // a reply that nobody waits for any more, or a second one
 	dropEpoch     dropped = "epoch"     // said by an owner that was deposed
 	dropDoubled   dropped = "doubled"   // an event that was written before
+	dropEarly     dropped = "early"     // a delivery, since one before it got lost: its owner sends both again
 	dropClient    dropped = "client"    // for a connection that is gone or does not read
 	dropMalformed dropped = "malformed" // not understood
 	dropBusy      dropped = "busy"      // a request: too many in flight

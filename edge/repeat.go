@@ -39,7 +39,8 @@ type ask struct {
 type gone struct {
 	session    uint64
 	connection uint64
-	poll       uint64 // number of the long poll; 0: the connection itself closed
+	poll       uint64           // number of the long poll; 0: the connection itself closed
+	reach      messages.Written // how far it came; zero: not known
 }
 
 // repeater publishes what stays unanswered again, from one goroutine: so the requests of a partition keep their order,

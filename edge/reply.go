@@ -5,7 +5,6 @@ package edge
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
@@ -45,9 +44,9 @@ func (e *Edge) receive(m *bus.Msg) {
 	case stale:
 		e.metrics.drop(dropEpoch)
 	case s.Event:
-		e.event(s.Connection, d, m.Data)
+		e.event(s.Connection, &d, m.Data)
 	default:
-		e.answer(s, d.Origin, m.Data)
+		e.answer(s, &d, m.Data)
 	}
 	if news {
 		e.repeater.repeatOne(d.Partition)
@@ -61,7 +60,7 @@ func (e *Edge) malformed(m *bus.Msg, err error) {
 
 // answer passes the reply to a request on to the client that asked. A second reply, or one that comes too late, finds no
 // request.
-func (e *Edge) answer(s messages.EdgeSubject, origins string, data []byte) {
+func (e *Edge) answer(s messages.EdgeSubject, d *messages.Delivery, data []byte) {
 	partition := messages.PartitionOf(s.Session)
 	r, held := e.partitions[partition].take(s.Connection, s.Session, s.N)
 	if held {
@@ -70,8 +69,13 @@ func (e *Edge) answer(s messages.EdgeSubject, origins string, data []byte) {
 	}
 	if r == nil {
 		e.metrics.drop(dropLate)
+		if c := e.connections.find(s.Connection); c != nil {
+			c.receives(d)
+			e.wrote(c, d) // nobody waits for it
+		}
 		return
 	}
+	r.conn.receives(d)
 	if r.isPoll() && endedSession(data) && e.keepWaiting(r) {
 		return
 	}
@@ -85,16 +89,20 @@ func (e *Edge) answer(s messages.EdgeSubject, origins string, data []byte) {
 	case janusjson.VerbCreate, janusjson.VerbClaim, janusjson.VerbDestroy:
 		conflict = e.settle(r, data)
 	}
-	for origins != "" { // written already, by the edge before
-		var origin string
-		origin, origins, _ = strings.Cut(origins, messages.OriginSeparator)
-		r.conn.hears(r.session, origin)
+	if r.isPoll() {
+		e.history.add(r.session, r.conn.number, d.Origin)
+	} else { // to a claim: what was written already, by the edge before
+		for origin := range messages.Origins(d.Origin) {
+			r.conn.hears(r.session, origin)
+		}
 	}
 	e.release(r)
 	if conflict && r.drawn && e.redraw(r) {
 		return
 	}
-	e.write(r.conn, data)
+	if e.write(r.conn, data) && !r.isPoll() {
+		e.wrote(r.conn, d)
+	}
 	e.passOn(r)
 }
 
@@ -113,7 +121,7 @@ func (e *Edge) settle(r *request, data []byte) (conflict bool) {
 		since = time.Now().UnixMilli()
 	}
 	if closed := r.conn.own(r.session, since); closed && r.opens() && !r.conn.polling {
-		e.repeater.gone(gone{r.session, r.conn.number, 0})
+		e.repeater.gone(gone{session: r.session, connection: r.conn.number})
 	}
 	return false
 }
@@ -141,22 +149,29 @@ func (e *Edge) redraw(taken *request) bool {
 }
 
 // event passes on what a session has to say of its own accord.
-func (e *Edge) event(connection uint64, d messages.Delivery, data []byte) {
+func (e *Edge) event(connection uint64, d *messages.Delivery, data []byte) {
 	c := e.connections.find(connection)
 	if c == nil {
 		e.metrics.drop(dropClient)
 		return
 	}
 	session := d.Session
-	if d.Origin != "" && !c.hears(session, d.Origin) {
+	switch came := c.receives(d); {
+	case came == early:
+		e.metrics.drop(dropEarly)
+		return
+	case came == doubled, d.Origin != "" && !c.hears(session, d.Origin):
 		e.metrics.drop(dropDoubled)
+		e.wrote(c, d)
 		return
 	}
 	if bytes.HasPrefix(data, []byte(`{"janus":"timeout"`)) { // as messages.AppendNotice writes it: the session is over
 		c.own(session, 0)
 	}
 	e.metrics.events.Inc()
-	e.write(c, data)
+	if e.write(c, data) {
+		e.wrote(c, d)
+	}
 }
 
 // unserved notes that nobody received a request.

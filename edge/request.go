@@ -206,9 +206,9 @@ func (e *Edge) follow(r *request) {
 	case !r.isPoll() && (r.conn.polling || !r.opens()):
 	case !r.conn.isClosed():
 	case r.isPoll():
-		e.repeater.gone(gone{r.session, r.conn.number, r.n})
+		e.repeater.gone(gone{session: r.session, connection: r.conn.number, poll: r.n})
 	default:
-		e.repeater.gone(gone{r.session, r.conn.number, 0})
+		e.repeater.gone(gone{session: r.session, connection: r.conn.number})
 	}
 }
 
@@ -224,7 +224,7 @@ func (e *Edge) tooLarge(p *partition, r *request) {
 func (e *Edge) expire(r *request) {
 	e.release(r)
 	if r.isPoll() {
-		e.repeater.gone(gone{r.session, r.conn.number, r.n}) // an owner that got it late still has it
+		e.repeater.gone(gone{session: r.session, connection: r.conn.number, poll: r.n}) // an owner that got it late still has it
 		e.write(r.conn, keepaliveOf(r.poll))
 		return
 	}
@@ -279,9 +279,11 @@ func errUnauthorized() *messages.Error {
 	return messages.Errorf(messages.CodeUnauthorized, "Unauthorized request (wrong or missing secret/token)")
 }
 
-// write sends a text to a client. What a client that closed or does not read misses is counted.
-func (e *Edge) write(c *connection, text []byte) {
-	if err := c.client.Send(text); err != nil {
+// write sends a text to a client. It reports false, and counts, what a client misses that closed or does not read.
+func (e *Edge) write(c *connection, text []byte) bool {
+	err := c.client.Send(text)
+	if err != nil {
 		e.metrics.drop(dropClient)
 	}
+	return err == nil
 }

@@ -85,7 +85,6 @@ func (s *server) onTick(now time.Time) {
 	s.armTick()
 	s.mapping.expire(now)
 	s.memory.expire(now)
-	s.recent.expire(now)
 	s.expire(now)
 	s.metrics.pending.Set(float64(len(s.flight.byPrefix)))
 	s.revive(now)

@@ -261,7 +261,7 @@ func (m *Media) newServer(now time.Time) *server {
 	member := m.Member()
 	s := &server{
 		world: m, wheel: m.options.Wheel, log: m.log, metrics: m.metrics, status: m.status, member: member,
-		names: namesOf(member), cap: m.options.MaxHandles, mapping: newMapping(), flight: newInFlight(), recent: newRecent(),
+		names: namesOf(member), cap: m.options.MaxHandles, mapping: newMapping(), flight: newInFlight(), undelivered: newUndelivered(),
 	}
 	s.memory = newMemory(m.options.MemoryBytes, now, func(n int) { m.metrics.forgotten.Add(float64(n)) })
 	if m.options.APISecret != "" {

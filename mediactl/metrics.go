@@ -23,6 +23,7 @@ type metrics struct {
 	lost       prometheus.Counter
 	adopted    prometheus.Counter
 	replayed   prometheus.Counter
+	overflow   prometheus.Counter
 	panics     prometheus.Counter
 	refused    *prometheus.CounterVec
 	dropped    *prometheus.CounterVec
@@ -57,6 +58,7 @@ func newMetrics() *metrics {
 		absorbed:   counter("repeats_absorbed_total", "Repeated requests that were not run again."),
 		forgotten:  counter("replies_forgotten_total", "Replies forgotten before their time, for want of memory."),
 		keepalives: counter("keepalives_total", "Keepalives sent to Janus."),
+		overflow:   counter("events_overflow_total", "Events that were not kept for the next owner of their session: too many were not acknowledged."),
 		replayed:   counter("events_replayed_total", "Events published once more for the next owner of their session."),
 		lost:       counter("handles_lost_total", "Handles that were lost with Janus or its session."),
 		adopted:    counter("handles_adopted_total", "Handles that were found again on Janus after a restart of this role."),
@@ -87,7 +89,7 @@ func (m *metrics) register(registry prometheus.Registerer, server string, s *sta
 	}
 	m.registry = prometheus.WrapRegistererWith(prometheus.Labels{"server": server}, registry)
 	for _, c := range []prometheus.Collector{
-		m.pending, m.ping, m.replies, m.events, m.absorbed, m.forgotten, m.keepalives, m.lost, m.adopted, m.replayed, m.panics, m.refused, m.dropped,
+		m.pending, m.ping, m.replies, m.events, m.absorbed, m.forgotten, m.keepalives, m.lost, m.adopted, m.replayed, m.overflow, m.panics, m.refused, m.dropped,
 		m.pluginRequests, m.pluginErrors, m.pluginSeconds,
 		gauge("handles", "Handles mapped on this Janus.", func() float64 { return float64(s.handles.Load()) }),
 		gauge("sessions", "Sessions mapped on this Janus.", func() float64 { return float64(s.sessions.Load()) }),

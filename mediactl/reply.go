@@ -210,7 +210,9 @@ func (s *server) event(session, handle uint64, body []byte) {
 	from = append(from, s.names.member...)
 	from = append(from, '.')
 	from = strconv.AppendUint(from, s.seq, 10)
-	s.recent.add(session, recentEvent{handle, s.seq, body}, s.now)
+	if n := s.undelivered.add(session, keptEvent{handle, s.seq, body}); n > 0 {
+		s.metrics.overflow.Add(float64(n))
+	}
 	if s.publish(messages.HandleSubject(session, messages.SessionEvent, handle), string(from), body) != nil {
 		s.metrics.drop("event_disconnected")
 	}

@@ -50,14 +50,14 @@ type server struct {
 
 	mapping
 	connection
-	fence   fence
-	flight  inFlight
-	memory  *memory
-	recent  recent
-	now     time.Time // of the last tick
-	seq     uint64    // of the last event
-	stopped bool
-	idle    chan<- struct{} // closed when nothing is in flight, for who wants to stop
+	fence       fence
+	flight      inFlight
+	memory      *memory
+	undelivered undelivered
+	now         time.Time // of the last tick
+	seq         uint64    // of the last event
+	stopped     bool
+	idle        chan<- struct{} // closed when nothing is in flight, for who wants to stop
 
 	// Scratch, valid while one message is handled.
 	in   janusjson.Message // of the bus
@@ -67,10 +67,13 @@ type server struct {
 }
 
 // names are texts that are made of the member over and over.
-type names struct{ member, ask, adopt, info, replay string }
+type names struct{ member, ask, adopt, info, replay, acked string }
 
 func namesOf(m messages.Member) names {
-	return names{member: m.String(), ask: messages.MediaAsk(m), adopt: messages.MediaAdopt(m), info: messages.MediaInfo(m), replay: messages.MediaReplay(m)}
+	return names{
+		member: m.String(), ask: messages.MediaAsk(m), adopt: messages.MediaAdopt(m), info: messages.MediaInfo(m),
+		replay: messages.MediaReplay(m), acked: messages.MediaAcked(m.String()),
+	}
 }
 
 // query is a request of an owner. It points into the server's scratch.
@@ -151,6 +154,8 @@ func (s *server) fromBus(m *bus.Msg) {
 		s.askInfo(m)
 	case m.Subject == s.names.replay:
 		s.replay(m)
+	case m.Subject == s.names.acked:
+		s.acked(m)
 	default:
 		s.request(m)
 	}

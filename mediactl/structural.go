@@ -242,6 +242,7 @@ func (s *server) answerHeld(m *bus.Msg, e *messages.Error) {
 
 // destroy ends the Janus session. To the owner it succeeds in any case: afterwards there is none.
 func (s *server) destroy(q *query) {
+	s.undelivered.end(q.session)
 	x := s.sessions[q.session]
 	switch {
 	case x == nil:

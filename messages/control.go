@@ -4,6 +4,7 @@ package messages
 
 import (
 	"encoding/json"
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -31,6 +32,9 @@ type HoldingSession struct {
 	Session     uint64              `json:"session"`
 	Handles     []HoldingHandle     `json:"handles,omitempty"`     // of a media server
 	Connections []HoldingConnection `json:"connections,omitempty"` // of an edge
+	// Written are the origins of the last events that an edge wrote on connections which are closed, or in answers to long
+	// polls, not long ago: see OriginSeparator.
+	Written []string `json:"written,omitempty"`
 }
 
 // HoldingHandle is a handle that a media server maps.
@@ -83,8 +87,20 @@ type Adopted struct {
 	Handles []uint64 `json:"handles,omitempty"`
 }
 
-// OriginSeparator separates the origins that the answer to a claim tells: of the last event of each media server.
+// OriginSeparator separates origins where several are told: of the last event of each media server.
 const OriginSeparator = ","
+
+// Origins are the single ones of origins that are separated by OriginSeparator.
+func Origins(origins string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for origins != "" {
+			var origin string
+			if origin, origins, _ = strings.Cut(origins, OriginSeparator); !yield(origin) {
+				return
+			}
+		}
+	}
+}
 
 // CutOrigin cuts an event's number off the Origin of a Delivery; ok is false when it has none.
 func CutOrigin(origin string) (server string, seq uint64, ok bool) {

@@ -18,7 +18,7 @@ import (
 //	janus.session.<partition>.<session>.refused.<handle>                 media server to owner: your epoch is old (Refusal)
 //	janus.session.<partition>.<session>.poll.<max>                       edge to owner: a long poll for at most so many events; reply = Identity
 //	janus.session.<partition>.<session>.unpoll.<connection>              edge to owner: the client of a long poll left; reply = its Identity
-//	janus.session.<partition>.<session>.gone.<connection>                edge to owner: the transport closed; reply = janus.edge.<edge>.<connection>
+//	janus.session.<partition>.<session>.gone.<connection>                edge to owner: the transport closed; reply = janus.edge.<edge>.<connection>, body = Written or empty
 //	janus.session.<partition>.<session>.whole.<number>                   edge to owner: no request before that number is missing any more; reply = janus.edge.<edge>.<connection>
 //	janus.session.<partition>.<session>.stored.<operation>               JetStream to owner: the ack of a record
 //	janus.session.<partition>.<session>.own.<handle>.<n>                 identity of a request of the owner itself
@@ -30,12 +30,14 @@ import (
 //	janus.media.<server>.admin                                           Admin API to media server: AdminCall; reply = an inbox, for an AdminResult
 //	janus.session.<partition>.<session>.again.<handle>, .caught.0        media server to new owner: recent events once more; that was all; reply = <server>.<seq>, <server>
 //	janus.media.<server>.replay                                          new owner to media server: Replay
+//	janus.media.<server>.acked                                           session node to media server: events that clients have (Acked, several)
 //	janus.media.<server>.plugin                                          owner of a room to media server: PluginRequest; reply = an inbox
 //	janus.room.<partition>.<key>.<plugin>                                to the owner of a room: RoomAsk; reply = an inbox, for a RoomAnswer
 //	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
 //	janus.edge.<edge>.<connection>.event                                 owner to edge, reply = Delivery
 //	janus.edge.<edge>.ask, janus.edge.<edge>.resend                      control: take-over; requests that did not arrive
 //	janus.node.<node>.answer.<ask>, janus.node.<node>.yield              control: answers to an ask; planned hand-over
+//	janus.node.<node>.written                                            edge to session node: how far it has come with deliveries (Written, several)
 //	janus.node.<node>.admin                                              Admin API to session node: NodeOrder; reply = an inbox, for NodeSessions
 //	janus.heartbeat.<role>.<name>                                        Beat
 //	janus.suspect.<member>                                               a request for the member met no responder
@@ -72,14 +74,17 @@ func HeartbeatSubject(role Role, name string) string {
 	return heartbeatPrefix + string(role) + "." + name
 }
 
-// MediaAsk, MediaAdopt, MediaInfo, MediaReplay, EdgeAsk, EdgeResend, NodeAnswer and NodeYield are the control subjects of one member.
+// MediaAsk, MediaAdopt, MediaInfo, MediaReplay, MediaAcked, EdgeAsk, EdgeResend, NodeYield, NodeWritten and NodeAnswer are the control
+// subjects of one member.
 func MediaAsk(server Member) string    { return MediaPrefix(server) + ".ask" }
 func MediaAdopt(server Member) string  { return MediaPrefix(server) + ".adopt" }
 func MediaInfo(server Member) string   { return MediaPrefix(server) + ".info" }
 func MediaReplay(server Member) string { return MediaPrefix(server) + ".replay" }
+func MediaAcked(server string) string  { return mediaPrefix + server + ".acked" }
 func EdgeAsk(edge Member) string       { return EdgePrefix(edge) + ".ask" }
 func EdgeResend(edge Member) string    { return EdgePrefix(edge) + ".resend" }
 func NodeYield(node Member) string     { return NodePrefix(node) + ".yield" }
+func NodeWritten(node Member) string   { return NodePrefix(node) + ".written" }
 func NodeAnswer(node Member, ask string) string {
 	return NodePrefix(node) + ".answer." + ask
 }
@@ -324,8 +329,11 @@ func (t Transport) String() string {
 	return string(appendConnection([]byte(edgePrefix+t.Edge.String()+"."), t.Connection, t.Polling, t.Inbox))
 }
 
+// EventToken is the last token of an EventSubject.
+const EventToken = "event"
+
 // EventSubject is where events for the connection are published.
-func (t Transport) EventSubject() string { return t.String() + ".event" }
+func (t Transport) EventSubject() string { return t.String() + "." + EventToken }
 
 // ParseTransport reads the connection from an Identity, an EventSubject or what Transport.String wrote: it takes the
 // first four tokens.
@@ -398,7 +406,7 @@ func ParseEdgeSubject(subject string) (EdgeSubject, error) {
 	if s.Connection, _, err = parseConnection(number); err != nil {
 		return bad()
 	}
-	if rest == "event" {
+	if rest == EventToken {
 		s.Event = true
 		return s, nil
 	}
@@ -413,18 +421,23 @@ func ParseEdgeSubject(subject string) (EdgeSubject, error) {
 	return s, nil
 }
 
-// Delivery is the reply field of what an owner sends to an edge: it numbers the session's replies and events, so that
-// edges can acknowledge what they wrote and refuse an owner that was deposed.
+// Delivery is the reply field of what an owner sends to an edge: it numbers what a session has to say to the connection that
+// is its transport, replies and events alike, so that the edge can acknowledge what it wrote (Written), leave out what comes
+// twice, and refuse an owner that was deposed.
 type Delivery struct {
 	Partition int
 	Session   uint64
 	Epoch     Epoch
-	Seq       uint64 // from 1, per session and epoch
+	Seq       uint64 // from 1, per session and epoch; 0: it is not acknowledged. Of the answer to a long poll: of its last event
+	// Behind is how many before this one were not acknowledged when it was sent: those before them are not waited for.
+	Behind uint64
 	// Origin is <server>.<seq> of the media server's event that is delivered; empty: it is none. Events of one server reach an
 	// edge in the order of these numbers, so that one which comes twice can be told. The answer to a claim has the origins of
-	// what was delivered before, see OriginSeparator.
+	// what was delivered before, that to a long poll those of its last events, see OriginSeparator.
 	Origin string
 }
+
+const behindMark = "-"
 
 // String writes the delivery.
 func (d Delivery) String() string {
@@ -438,6 +451,10 @@ func (d Delivery) String() string {
 	b = append(b, d.Epoch.Node...)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, d.Seq, 10)
+	if d.Behind > 0 {
+		b = append(b, behindMark...)
+		b = strconv.AppendUint(b, d.Behind, 10)
+	}
 	if d.Origin != "" {
 		b = append(b, '.')
 		b = append(b, d.Origin...)
@@ -452,15 +469,19 @@ func ParseDelivery(s string) (Delivery, error) {
 	session, rest, _ := strings.Cut(rest, ".")
 	epoch, rest, _ := strings.Cut(rest, ".")
 	seq, origin, _ := strings.Cut(rest, ".")
+	seq, behind, some := strings.Cut(seq, behindMark)
 	d.Origin = origin
-	var errs [4]error
+	var errs [5]error
 	var p uint64
 	p, errs[0] = strconv.ParseUint(partition, 10, 16)
 	d.Session, errs[1] = strconv.ParseUint(session, 10, 64)
 	d.Epoch, errs[2] = ParseEpoch(epoch)
 	d.Seq, errs[3] = strconv.ParseUint(seq, 10, 64)
+	if some {
+		d.Behind, errs[4] = strconv.ParseUint(behind, 10, 64)
+	}
 	d.Partition = int(p)
-	if errors.Join(errs[:]...) != nil || p >= Partitions {
+	if errors.Join(errs[:]...) != nil || p >= Partitions || d.Behind > 0 && d.Behind >= d.Seq {
 		return d, fmt.Errorf("%w: %s", ErrSubject, s)
 	}
 	return d, nil

@@ -93,7 +93,11 @@ func TestDeliveries(t *testing.T) {
 	if got, err := ParseDelivery(d.String()); err != nil || got != d {
 		t.Errorf("%s read as %+v (%v)", d, got, err)
 	}
-	for _, bad := range []string{"", "5.1029.99-n", "5.1029.99.4", "1024.1.9-n.1", "a.b.c.d"} {
+	d.Behind, d.Origin = 3, "janus-a~i1.77"
+	if got, err := ParseDelivery(d.String()); err != nil || got != d {
+		t.Errorf("%s read as %+v (%v)", d, got, err)
+	}
+	for _, bad := range []string{"", "5.1029.99-n", "5.1029.99.4", "1024.1.9-n.1", "a.b.c.d", "5.1029.99-n.4-4", "5.1029.99-n.4-"} {
 		if got, err := ParseDelivery(bad); err == nil {
 			t.Errorf("%q was taken as %+v", bad, got)
 		}
@@ -107,6 +111,7 @@ func FuzzSubjects(f *testing.F) {
 	f.Add("janus.media.janus-a~i1.5.99-node-1.1029.77")
 	f.Add("janus.edge.e~i1.7.1029.3.r")
 	f.Add("5.1029.99-n.4")
+	f.Add("5.1029.99-n.4-2.janus-a~i1.77")
 	f.Fuzz(func(t *testing.T, text string) {
 		if s, err := ParseSessionSubject(text); err == nil {
 			if again, err := ParseSessionSubject(s.String()); err != nil || again != s {

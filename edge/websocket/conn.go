@@ -49,6 +49,7 @@ type Conn struct {
 	timer   *time.Timer // see expectEnd; nil while nothing is bounded
 	moved   bool        // bytes left since the timer was set
 	dropped int         // bytes accepted and given up with the connection
+	queued  uint64      // bytes that were ever put into out
 }
 
 // link is what carries the bytes: an epoll descriptor or a net.Conn. All of it
@@ -121,6 +122,15 @@ func (c *Conn) Unsent() int {
 	return c.link.unsent() + c.dropped
 }
 
+// Progress is how many bytes were queued since the connection opened, and how many
+// of them the kernel has taken: when it has taken as many as were queued at some
+// moment, the messages sent before that moment are out of this process's hands.
+func (c *Conn) Progress() (queued, taken uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queued, c.queued - uint64(c.link.unsent()+c.dropped)
+}
+
 // Close sends what is queued and a close frame, and waits in the background,
 // CloseTimeout at most, for the peer to hang up. The reason is cut to 123 bytes.
 // Handler.Close follows, from the connection's goroutine. On a connection that
@@ -161,7 +171,9 @@ func (c *Conn) push(op ws.OpCode, payload []byte) {
 	if c.out == nil {
 		c.out = c.server.getBuffer()
 	}
+	before := len(c.out.bytes)
 	c.out.bytes = appendFrame(c.out.bytes, op, payload)
+	c.queued += uint64(len(c.out.bytes) - before)
 }
 
 // close begins the orderly end of an open connection with a close frame.

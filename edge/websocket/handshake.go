@@ -136,5 +136,6 @@ func (c *Conn) refuse(response []byte, why error) {
 func (c *Conn) reply(response []byte) {
 	c.out = c.server.getBuffer()
 	c.out.bytes = append(c.out.bytes, response...)
+	c.queued += uint64(len(response))
 	c.link.flush()
 }

@@ -97,6 +97,9 @@ func TestStalledReader(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if queued, taken := c.Progress(); taken >= queued {
+		t.Errorf("%d of %d bytes were taken, nothing was read", taken, queued)
+	}
 	if why := f.reason(t, 0); !errors.Is(why, ErrStalled) && !strings.Contains(why.Error(), "timed out") {
 		t.Errorf("reason %v", why)
 	}
@@ -127,6 +130,9 @@ func TestPartialWrites(t *testing.T) {
 			}
 			return ""
 		})
+		if queued, taken := c.Progress(); queued != taken || queued < 8*3_000_000 {
+			t.Errorf("%d bytes were queued and %d taken, all was read", queued, taken)
+		}
 	})
 }
 

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mediactl
+
+import (
+	"fmt"
+	"testing"
+)
+
+func (u *undelivered) numbers(session uint64) string {
+	var all []uint64
+	for _, e := range u.of[session].events {
+		all = append(all, e.seq)
+	}
+	return fmt.Sprint(all)
+}
+
+// Events are kept until they are acknowledged, each session's for itself.
+func TestUndelivered(t *testing.T) {
+	u := newUndelivered()
+	for n := range uint64(6) {
+		u.add(1+n%2, keptEvent{handle: 9, seq: n, body: []byte("12345")})
+	}
+	u.ack(1, 2)
+	u.ack(2, 0)
+	u.ack(3, 9)
+	if u.numbers(1) != "[4]" || u.numbers(2) != "[1 3 5]" || u.bytes != 20 || u.count != 4 {
+		t.Errorf("kept are %s and %s, %d bytes of %d events", u.numbers(1), u.numbers(2), u.bytes, u.count)
+	}
+	u.end(2)
+	if u.ack(1, 99); len(u.of) != 0 || u.bytes != 0 || u.count != 0 || len(u.order) != 0 {
+		t.Errorf("%d sessions, %d bytes, %d of order are left", len(u.of), u.bytes, len(u.order))
+	}
+}
+
+// One session that acknowledges nothing has its bound, and so have all together: the oldest go.
+func TestUndeliveredOverflow(t *testing.T) {
+	u := newUndelivered()
+	for n := range uint64(maxUndelivered + 3) {
+		if dropped := u.add(1, keptEvent{seq: n}); dropped != 0 && n < maxUndelivered {
+			t.Fatalf("%d dropped for event %d", dropped, n)
+		}
+	}
+	if first := u.of[1].events[0].seq; first != 3 || u.count != maxUndelivered {
+		t.Errorf("the first of %d is %d", u.count, first)
+	}
+	if dropped := u.add(1, keptEvent{seq: 5000, body: make([]byte, maxUndeliveredBytes+1)}); dropped != maxUndelivered || u.count != 1 {
+		t.Errorf("%d dropped for a large one, %d left", dropped, u.count)
+	}
+	u.end(1)
+	const each = maxUndeliveredBytes
+	for n := range uint64(maxKeptBytes/each + 2) {
+		u.add(100+n, keptEvent{seq: 6000 + n, body: make([]byte, each)})
+	}
+	if u.bytes > maxKeptBytes || len(u.of[100].events) != 0 || len(u.of[101].events) != 0 || len(u.of[102].events) != 1 {
+		t.Errorf("%d bytes of %d sessions are kept", u.bytes, len(u.of))
+	}
+}
+
+// What is acknowledged behind one that never is takes no memory.
+func TestUndeliveredOrder(t *testing.T) {
+	u := newUndelivered()
+	u.add(1, keptEvent{seq: 1})
+	for n := range uint64(10_000) {
+		u.add(2, keptEvent{seq: 2 + n})
+		u.ack(2, 2+n)
+	}
+	if len(u.order) > 100 || u.numbers(1) != "[1]" {
+		t.Errorf("%d of order for %d events", len(u.order), u.count)
+	}
+}
