@@ -5,6 +5,7 @@ package edge
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,21 +18,23 @@ import (
 // slow is a client whose texts wait for room.
 type slow struct {
 	remembering
-	queued, taken uint64
+	queued, taken atomic.Uint64
 }
 
 func (s *slow) Send(text []byte) error {
-	s.queued += uint64(len(text))
+	s.queued.Add(uint64(len(text)))
 	return s.remembering.Send(text)
 }
 
-func (s *slow) Progress() (queued, taken uint64) { return s.queued, s.taken }
+func (s *slow) Progress() (queued, taken uint64) { return s.queued.Load(), s.taken.Load() }
 
-// owned has all partitions owned by one node.
-func (r *rig) owned(silent bool) {
+// owned has all partitions owned by one node, which falls silent when that is set.
+func (r *rig) owned() (silent *atomic.Bool) {
+	silent = new(atomic.Bool)
 	r.owner = func(int) (roster.Owner, bool) {
-		return roster.Owner{Node: messages.Member{Name: "n1", Inc: "i"}, Silent: silent}, true
+		return roster.Owner{Node: messages.Member{Name: "n1", Inc: "i"}, Silent: silent.Load()}, true
 	}
+	return silent
 }
 
 // says delivers an event of an owner with this epoch.
@@ -60,7 +63,6 @@ func (r *rig) acknowledged(t *testing.T) string {
 
 // using is a connection that created the session.
 func (r *rig) using(to client) *connection {
-	r.owned(false)
 	c := r.open(to, r.numbers.Add(1), r.opts.Deadline)
 	r.serve(c, []byte(`{"janus":"create","transaction":"c"}`))
 	r.answers(r.bus.take()[0], 1, `{"janus":"success","transaction":"c","data":{"id":1031}}`)
@@ -70,6 +72,7 @@ func (r *rig) using(to client) *connection {
 // TestAcknowledge are deliveries that are acknowledged: together, once, and none that is missing.
 func TestAcknowledge(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, r *rig) {
+		r.owned()
 		to := new(remembering)
 		c := r.using(to)
 		to.take()
@@ -98,6 +101,7 @@ func TestAcknowledge(t *testing.T) {
 // TestAcknowledgeReplies are replies among the events: one that nobody waits for counts as well.
 func TestAcknowledgeReplies(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, r *rig) {
+		r.owned()
 		c := r.using(new(remembering))
 		r.serve(c, keepalive(session, "k"))
 		identity := r.bus.take()[0].reply
@@ -113,17 +117,18 @@ func TestAcknowledgeReplies(t *testing.T) {
 // TestAcknowledgeWhenWritten is a client that does not read: what waits for room was received, and is not written.
 func TestAcknowledgeWhenWritten(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, r *rig) {
+		r.owned()
 		to := new(slow)
 		c := r.using(to)
-		to.taken = to.queued
+		to.taken.Store(to.queued.Load())
 		r.says(c, 1, 1, 0, "first")
-		half := to.queued
+		half := to.queued.Load()
 		after(2 * ackInterval)
 		expect(t, "acknowledged", r.acknowledged(t), "1/0")
 		r.says(c, 1, 2, 1, "second")
 		after(time.Second)
 		expect(t, "acknowledged meanwhile", r.acknowledged(t), "")
-		to.taken = half
+		to.taken.Store(half)
 		after(2 * ackInterval)
 		expect(t, "acknowledged when half was taken", r.acknowledged(t), "1/1 2/0")
 		r.close(c)
@@ -138,15 +143,23 @@ func TestAcknowledgeWhenWritten(t *testing.T) {
 // TestAcknowledgeAgain is an owner that is silent, and a bus that takes nothing: it is told later.
 func TestAcknowledgeAgain(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, r *rig) {
+		silent := r.owned()
+		var down atomic.Bool
+		r.bus.answer = func(published) error {
+			if down.Load() {
+				return errDown
+			}
+			return nil
+		}
 		c := r.using(new(remembering))
-		r.owned(true)
+		silent.Store(true)
 		r.says(c, 1, 1, 0, "a")
 		after(time.Second)
 		expect(t, "told a silent owner", r.acknowledged(t), "")
-		r.owned(false)
-		r.bus.answer = func(published) error { return errDown }
+		down.Store(true)
+		silent.Store(false)
 		after(time.Second)
-		r.bus.answer = nil
+		down.Store(false)
 		after(2 * ackInterval)
 		expect(t, "told in the end", r.acknowledged(t), "1/1")
 		r.busChanged(true)
@@ -158,6 +171,7 @@ func TestAcknowledgeAgain(t *testing.T) {
 // TestWrittenBeforeTheEnd is a connection that closes: its owner hears with that what was written, and the next owner, too.
 func TestWrittenBeforeTheEnd(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, r *rig) {
+		r.owned()
 		c := r.using(new(remembering))
 		d := messages.Delivery{
 			Partition: messages.PartitionOf(session), Session: session, Epoch: messages.Epoch{Number: 1, Node: "n1"}, Seq: 1, Origin: "janus-a~1.7",
@@ -194,7 +208,7 @@ func TestWrittenToPolls(t *testing.T) {
 	}
 	t.Run("taken", func(t *testing.T) {
 		bubble(t, Options{}, func(t *testing.T, r *rig) {
-			r.owned(false)
+			r.owned()
 			c := pollAt(r, "?maxev=5")
 			answer(r, r.bus.take()[0])
 			expect(t, "answer", c.over(), `200 {"janus":"event"}`)
@@ -205,7 +219,7 @@ func TestWrittenToPolls(t *testing.T) {
 	})
 	t.Run("not taken", func(t *testing.T) {
 		bubble(t, Options{}, func(t *testing.T, r *rig) {
-			r.owned(false)
+			r.owned()
 			c := r.openPolling(new(remembering), pollPatience)
 			r.poll(c, session, 5)
 			answer(r, r.bus.take()[0])
