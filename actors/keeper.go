@@ -213,12 +213,12 @@ func (k *keeper) prove() {
 		return
 	}
 	k.proving = true
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), proveTime)
+	k.node.errands.work.Go(func() {
+		ctx, cancel := context.WithTimeout(k.node.errands.ctx, proveTime)
 		defer cancel()
 		asked := time.Now()
 		k.node.tell(k.self, proven{asked, k.node.store.prove(ctx, k.node.Name)})
-	}()
+	})
 }
 
 func (k *keeper) onProven(m proven) {

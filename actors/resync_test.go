@@ -128,7 +128,16 @@ func TestResync(t *testing.T) {
 		return roomScene(request, q)
 	}
 	media.mu.Unlock()
-	for i := range members {
+	media.gap(t, sessions[0])
+	waitFor(t, func() string {
+		media.mu.Lock()
+		defer media.mu.Unlock()
+		if looks == 0 {
+			return "nobody looks"
+		}
+		return ""
+	})
+	for i := 1; i < members; i++ {
 		media.gap(t, sessions[i])
 	}
 	for i := range members {

@@ -38,6 +38,7 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	t.Parallel() // tests wait for time to pass, most of the time
 	s, err := embedded.Start(t.Context(), embedded.Options{Port: -1, JetStream: true, StoreDir: t.TempDir(), Name: "test"})
 	if err != nil {
 		t.Fatal(err)

@@ -106,20 +106,12 @@ func (s *session) Receive(ctx actor.Context) {
 		s.receive(m)
 	case placed:
 		s.onPlaced(m)
-	case bindDue:
-		s.onBindDue(m)
 	case errandDone:
 		s.onErrandDone(m)
-	case outcomeDue:
-		s.onOutcomeDue(m)
 	case surveyed:
 		s.onSurveyed(m)
-	case barrierDue:
-		s.onBarrierDue(m)
 	case peerStep:
 		m.then()
-	case sessionDue:
-		s.onDue(time.Now())
 	case storeLate:
 		s.onStoreLate(m)
 	case storeTry:
@@ -130,6 +122,40 @@ func (s *session) Receive(ctx actor.Context) {
 		s.onEdgesGone(m.edges)
 	case edgeBack:
 		s.onBack(m.transport)
+	case messages.Written:
+		s.onWritten(m)
+	case raise:
+		s.askAgain()
+		s.sendAgain()
+	case ruleChanged:
+		s.reviewTimeout()
+	case serversChanged:
+		s.reviewServers()
+	case restored:
+		s.onRestored()
+	case rewrite:
+		s.rewrite()
+	case lateRecords:
+		s.onLateRecords(m)
+	case abandoned:
+		s.disarm()
+		s.node.metrics.handles.Sub(float64(len(s.handles)))
+	default:
+		s.due(m)
+	}
+}
+
+// due handles what the session had itself told when a time was up.
+func (s *session) due(message any) {
+	switch m := message.(type) {
+	case sessionDue:
+		s.onDue(time.Now())
+	case bindDue:
+		s.onBindDue(m)
+	case outcomeDue:
+		s.onOutcomeDue(m)
+	case barrierDue:
+		s.onBarrierDue(m)
 	case gapDue:
 		s.onGapDue(time.Now())
 	case pollDue:
@@ -138,30 +164,12 @@ func (s *session) Receive(ctx actor.Context) {
 		s.onDebtDue(time.Now())
 	case endDue:
 		s.finish()
-	case messages.Written:
-		s.onWritten(m)
 	case outDue:
 		s.onOutDue()
-	case raise:
-		s.askAgain()
-		s.sendAgain()
-	case ruleChanged:
-		s.reviewTimeout()
-	case serversChanged:
-		s.reviewServers()
 	case absenceDue:
 		s.onAbsenceDue(m)
-	case restored:
-		s.onRestored()
-	case rewrite:
-		s.rewrite()
 	case catchDue:
 		s.caughtUp()
-	case lateRecords:
-		s.onLateRecords(m)
-	case abandoned:
-		s.disarm()
-		s.node.metrics.handles.Sub(float64(len(s.handles)))
 	}
 }
 

@@ -81,7 +81,7 @@ type (
 
 // begin asks the ends and reads the records.
 func (k *keeper) begin(set messages.PartitionSet, epoch messages.Epoch, v *roster.View) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(k.node.errands.ctx)
 	t := &takeover{
 		id: strconv.FormatUint(epoch.Number, 36) + "-" + strconv.Itoa(len(k.takeovers)), set: set, epoch: epoch, started: time.Now(),
 		waiting: map[messages.Member]bool{}, answered: map[messages.Member]bool{}, found: map[uint64]*found{},
@@ -97,8 +97,8 @@ func (k *keeper) begin(set messages.PartitionSet, epoch messages.Epoch, v *roste
 			k.node.Log.Warn("end not asked", "subject", subject, "error", err)
 		}
 	}
-	go k.read(ctx, t.id, set)
 	id := t.id
+	k.node.errands.work.Go(func() { k.read(ctx, id, set) })
 	k.node.Wheel.Arm(&t.timer, askTime, func() { k.node.tell(k.self, takeoverDue{id}) })
 }
 
