@@ -278,7 +278,8 @@ func TestRoomRequestOfKilledServer(t *testing.T) {
 	media.mu.Lock()
 	media.janus.deaf = true // it takes requests, and says nothing
 	media.mu.Unlock()
-	identity := k.send(s, `{"janus":"message","transaction":"v","session_id":%d,"handle_id":%d,"body":{"request":"destroy","room":1}}`, s, h)
+	destroy := fmt.Sprintf(`{"janus":"message","transaction":"v","session_id":%d,"handle_id":%d,"body":{"request":"destroy","room":1}}`, s, h)
+	identity := k.send(s, "%s", destroy)
 	waitFor(t, func() string {
 		media.mu.Lock()
 		defer media.mu.Unlock()
@@ -293,9 +294,12 @@ func TestRoomRequestOfKilledServer(t *testing.T) {
 	again.mu.Lock()
 	again.janus.rooms = []string{"1"}
 	again.mu.Unlock()
-	d := k.await("answer", func(d delivered) bool { return d.subject == identity })
-	if code(d.body) != 490 || !strings.Contains(string(d.raw), "Outcome unknown") {
-		t.Errorf("answered %s", d.raw)
+	for range 2 {
+		d := k.await("answer", func(d delivered) bool { return d.subject == identity })
+		if code(d.body) != 490 || !strings.Contains(string(d.raw), "Outcome unknown") {
+			t.Errorf("answered %s", d.raw)
+		}
+		k.publish(s, identity+".r", destroy) // it did not arrive
 	}
 	again.mu.Lock()
 	defer again.mu.Unlock()

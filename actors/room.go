@@ -49,6 +49,7 @@ type room struct {
 
 	jobs     []*roomJob // wait, in order
 	running  []*roomJob // were taken, and are not answered yet
+	doubtful bool       // somebody was told that the outcome is unknown: who asks for it again must be told the same
 	busy     bool       // a step is under way that all others wait for
 	trying   time.Time  // since when the home is looked for
 	onPlaced func(placed)
@@ -196,6 +197,8 @@ func (r *room) pump() {
 		switch {
 		case r.names != nil:
 			rest = grantTime
+		case r.home.IsZero() && r.doubtful:
+			rest = roomMemory
 		case r.home.IsZero():
 			r.retire()
 			return
@@ -300,7 +303,7 @@ func (r *room) onRan(m roomRan) {
 	case m.err != nil:
 		r.node.Log.Warn("request for a room not answered", "plugin", r.name.Plugin, "room", r.name.Key,
 			"request", job.route.Request, "server", m.server.Name, "error", m.err)
-		r.home = messages.Member{} // it must be looked for
+		r.home, r.doubtful = messages.Member{}, true // it must be looked for
 		r.answer(job, messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "Outcome unknown: the media server did not answer")})
 	case !m.reply.Refused.IsZero():
 		r.node.tell(r.node.keeper, partitionRefused{r.part.index, m.reply.Refused})
