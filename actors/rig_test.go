@@ -136,6 +136,10 @@ func (c *cluster) clientAt(edge string) *client {
 	if _, err := k.p.bus.Own(messages.EdgePrefix(k.member), 0, k.receive); err != nil {
 		c.t.Fatal(err)
 	}
+	// NATS knows of the subscription when it has answered what was sent behind it: an answer before that would reach nobody.
+	if _, err := k.p.bus.Request(c.t.Context(), "$JS.API.INFO", nil); err != nil {
+		c.t.Fatal(err)
+	}
 	beater := roster.NewBeater(k.p.bus, func() messages.Beat {
 		return messages.Beat{Role: messages.RoleEdge, Member: k.member, State: messages.StateReady, Edge: &messages.EdgeBeat{Connections: 1}}
 	})
@@ -512,7 +516,7 @@ func (s *server) say(t *testing.T, session, handle uint64, verb string) {
 // waitFor waits until check returns no reason to wait any more.
 func waitFor(t *testing.T, check func() string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		reason := check()
 		if reason == "" {
