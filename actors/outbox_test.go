@@ -313,3 +313,26 @@ func TestPollsOfFormerOwner(t *testing.T) {
 		t.Errorf("the polls got %s", got)
 	}
 }
+
+// A session that ends and is made again on the same connection goes on counting: its edge would take what it says for what it has
+// written already.
+func TestDeliveriesOfNextSession(t *testing.T) {
+	c := newCluster(t)
+	c.node("node-1", nil)
+	k := c.client()
+	id := messages.NewSessionID(3)
+	last := uint64(0)
+	for range 2 {
+		k.createAs(id)
+		success := k.send(id, `{"janus":"nothing","transaction":"n","session_id":%d}`, id)
+		d := k.await("answer", func(d delivered) bool { return d.subject == success })
+		delivery, err := messages.ParseDelivery(d.delivery)
+		if err != nil || delivery.Seq <= last {
+			t.Fatalf("delivery %q after number %d, %v", d.delivery, last, err)
+		}
+		last = delivery.Seq
+		if got := k.ask(id, `{"janus":"destroy","transaction":"d","session_id":%d}`, id); got["janus"] != "success" {
+			t.Fatalf("destroy: %v", got)
+		}
+	}
+}

@@ -93,6 +93,8 @@ func newSession(p *partition, id uint64, identity string, now time.Time) *sessio
 	return &session{
 		node: p.node, part: p, id: id, identity: identity, created: now, claimed: now, active: now,
 		record: record{key: sessionKey(id)},
+		// Above what a session of the same id said before on the same connection, which may have ended a moment ago.
+		seq: uint64(now.UnixMicro()),
 	}
 }
 

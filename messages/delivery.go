@@ -16,7 +16,7 @@ type Delivery struct {
 	Partition int
 	Session   uint64
 	Epoch     Epoch
-	Seq       uint64 // from 1, per session and epoch; 0: it is not acknowledged. Of the answer to a long poll: of its last event
+	Seq       uint64 // counts up, per session and epoch; 0: it is not acknowledged. Of the answer to a long poll: of its last event
 	// Behind is how many before this one were not acknowledged when it was sent: those before them are not waited for.
 	Behind uint64
 	// Origin is <server>.<seq> of the media server's event that is delivered; empty: it is none. Events of one server reach an
