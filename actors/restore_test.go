@@ -7,22 +7,31 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
 )
 
+// loadingPartition is a partition that a node takes over, before anything is known of it, and the id of a session in it.
+func loadingPartition(t *testing.T) (n *Node, k *client, epoch messages.Epoch, id uint64, pid *actor.PID) {
+	t.Helper()
+	c := newCluster(t)
+	n = c.node("node-1", nil)
+	k = c.client()
+	id = messages.NewSessionID(5)
+	epoch = messages.Epoch{Number: 1, Node: "node-1"}
+	p := newPartition(n, messages.PartitionOf(id))
+	p.state, p.epoch = loading, epoch
+	pid = n.spawn(p)
+	t.Cleanup(func() { n.tell(pid, deposed{}) })
+	return n, k, epoch, id, pid
+}
+
 // A node takes a partition over and serves before it could read the records. A session that an edge knows is served; what is
 // asked of a handle that nobody but the records knows waits for them.
 func TestLateRecords(t *testing.T) {
-	c := newCluster(t)
-	n := c.node("node-1", nil)
-	k := c.client()
-	id := messages.NewSessionID(5)
-	epoch := messages.Epoch{Number: 1, Node: "node-1"}
-	p := newPartition(n, messages.PartitionOf(id))
-	p.state, p.epoch = loading, epoch
-	pid := n.spawn(p)
-	t.Cleanup(func() { n.tell(pid, deposed{}) })
+	n, k, epoch, id, pid := loadingPartition(t)
 
 	owner := messages.Transport{Edge: k.member, Connection: 1}
 	n.tell(pid, loadedPartition{epoch: epoch, sessions: []*found{{id: id, owner: owner, ownedAt: 1}}})
@@ -67,19 +76,11 @@ func TestLateRecords(t *testing.T) {
 // A session that polls is known by its records alone, since no edge has a connection of it. A poll that comes before they could be
 // read waits for them: were it answered, its client would hold the session for lost.
 func TestLateRecordsPolled(t *testing.T) {
-	c := newCluster(t)
-	n := c.node("node-1", nil)
-	k := c.client()
-	id := messages.NewSessionID(5)
-	epoch := messages.Epoch{Number: 1, Node: "node-1"}
-	p := newPartition(n, messages.PartitionOf(id))
-	p.state, p.epoch = loading, epoch
-	pid := n.spawn(p)
-	t.Cleanup(func() { n.tell(pid, deposed{}) })
+	n, k, epoch, id, pid := loadingPartition(t)
 
 	n.tell(pid, loadedPartition{epoch: epoch, sessions: []*found{{id: id}}})
 	identity := messages.Identity{Edge: k.member, Connection: 1, Session: id, N: 1}.String()
-	poll := messages.SessionSubject{Partition: p.index, Session: id, Kind: messages.SessionPoll, Arg: "1"}
+	poll := messages.SessionSubject{Partition: messages.PartitionOf(id), Session: id, Kind: messages.SessionPoll, Arg: "1"}
 	n.tell(pid, &bus.Msg{Subject: poll.String(), Reply: identity})
 	keepalive := messages.Identity{Edge: k.member, Connection: 2, Session: id, N: 1}.String()
 	n.tell(pid, &bus.Msg{Subject: messages.RequestSubject(id), Reply: keepalive,

@@ -96,7 +96,7 @@ func (p *partition) add(r *request, now time.Duration) (publish bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.until = now + r.conn.patience
-	r.due, r.pause = now+firstRepeat, 2*firstRepeat
+	r.repeatFrom(now)
 	p.link(r)
 	if p.held {
 		return false
@@ -273,6 +273,9 @@ func (p *partition) sweep(now time.Duration) (expired []*request, due []repeat, 
 	return expired, due, flush
 }
 
+// repeatFrom begins the waits before repeats anew.
+func (r *request) repeatFrom(now time.Duration) { r.due, r.pause = now+firstRepeat, 2*firstRepeat }
+
 // nextPause is the pause after the present one. A long poll waits long by its nature.
 func (r *request) nextPause() time.Duration {
 	if r.isPoll() {
@@ -320,7 +323,7 @@ func (p *partition) next(behind, lost uint64, now time.Duration, repeats []repea
 		if r.arrival <= behind || r.arrival > lost && r.published > r.refused {
 			continue
 		}
-		r.due, r.pause = now+firstRepeat, 2*firstRepeat
+		r.repeatFrom(now)
 		repeats = append(repeats, r.repeat())
 	}
 	if len(repeats) == 0 {

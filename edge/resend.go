@@ -50,7 +50,7 @@ func (p *partition) between(x messages.Resend, now time.Duration) []repeat {
 	var missing []repeat
 	for r := p.oldest; r != nil; r = r.newer {
 		if r.session == x.Session && r.conn.number == x.Connection && !r.isPoll() && r.n > x.After && r.n < x.Before {
-			r.due, r.pause = now+firstRepeat, 2*firstRepeat
+			r.repeatFrom(now)
 			missing = append(missing, r.repeat())
 		}
 	}
