@@ -66,13 +66,27 @@ func (s *session) origins() string {
 	return strings.Join(all, messages.OriginSeparator)
 }
 
-// passAcks has media servers forget the events that nobody needs any more.
+// passAcks has media servers forget the events that nobody needs any more, soon.
 func (s *session) passAcks() {
+	s.eachAck(func(a acked) { s.node.tell(s.node.acknowledger, a) })
+}
+
+// ackAtOnce is passAcks for what is in an inbox: no edge knows about that, and should this node die, the next owner would put it
+// there again. So the acknowledgement leaves right behind the event, in the same write.
+func (s *session) ackAtOnce() {
+	s.eachAck(func(a acked) {
+		if s.node.Bus.Publish(messages.MediaAcked(a.server), "", a.Append(nil)) != nil {
+			s.node.tell(s.node.acknowledger, a)
+		}
+	})
+}
+
+func (s *session) eachAck(do func(acked)) {
 	for i := range s.heard {
 		h := &s.heard[i]
 		if n := s.done(h); n > h.told {
 			h.told = n
-			s.node.tell(s.node.acknowledger, acked{h.server, messages.Acked{Session: s.id, Seq: n}})
+			do(acked{h.server, messages.Acked{Session: s.id, Seq: n}})
 		}
 	}
 }

@@ -159,9 +159,7 @@ func (s *session) toInbox() {
 	}
 	if n > 0 {
 		out.drop(n)
-		s.passAcks()
-		// At once: no edge knows what the inbox has, and the next owner would publish it again.
-		s.node.tell(s.node.acknowledger, ackDue{})
+		s.ackAtOnce()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 	"time"
 
@@ -224,10 +225,14 @@ func (s *server) onClosed(l *link, err error) {
 	}
 	s.status.fail(err)
 	s.link, s.stage = nil, dialling
+	why := errLost
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		why = errBroken // a Janus that dies closes its sockets
+	}
 	for r := s.flight.oldest; r != nil; r = s.flight.oldest {
 		s.flight.take(r.prefix)
 		s.memory.stop(r)
-		s.fail(r, errLost)
+		s.fail(r, why)
 		s.flight.free(r)
 	}
 	s.dial()

@@ -92,6 +92,7 @@ type query struct {
 var (
 	errLost     = messages.Errorf(messages.CodeUnknown, "Media server lost")
 	errOutcome  = messages.Errorf(messages.CodeUnknown, "Outcome unknown: the media server was restarted or has forgotten")
+	errBroken   = messages.Errorf(messages.CodeUnknown, "Outcome unknown: the connection to Janus broke")
 	errLate     = messages.Errorf(messages.CodeUnknown, "Media server did not answer in time")
 	errBusy     = messages.Errorf(messages.CodeUnknown, "Media server is busy")
 	errTooLarge = messages.Errorf(messages.CodeUnknown, "Reply is too large")

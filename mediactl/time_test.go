@@ -5,6 +5,8 @@ package mediactl
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -203,6 +205,28 @@ func TestLateAttach(t *testing.T) {
 			if len(after) != 1 || after[0].Reply != "second" || !strings.Contains(string(after[0].Data), `"id":1`) {
 				t.Errorf("published %v", after)
 			}
+		})
+	}
+}
+
+// TestBroken tells a client that it cannot be known what became of its message when not Janus but a write to it ended.
+func TestBroken(t *testing.T) {
+	for reason, err := range map[string]error{
+		"Outcome unknown: the connection to Janus broke": fmt.Errorf("write: %w", os.ErrDeadlineExceeded),
+		"Media server lost": io.EOF,
+	} {
+		bubble(t, func(t *testing.T, f *fake, do func(func())) {
+			do(func() {
+				p := f.connect(polite)
+				p.run()
+				p.bound(1)
+				f.request(1, 1, client(1, 1), echo)
+				f.take()
+				f.receive(closed{p.link, err})
+				if got := f.take(); len(got) != 1 || !strings.Contains(string(got[0].Data), reason) {
+					t.Errorf("%v: published %v", err, got)
+				}
+			})
 		})
 	}
 }

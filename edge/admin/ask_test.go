@@ -63,6 +63,26 @@ func TestNodeDiesWithMessage(t *testing.T) {
 	}
 }
 
+// An edge that has just started, and heard no session node yet, waits for one with a message to a plugin.
+func TestMessageBeforeNode(t *testing.T) {
+	a, _ := start(t, nil)
+	answered := make(chan messages.RoomAnswer)
+	go func() {
+		answered <- a.askRouting(t.Context(), messages.PluginMessage{ID: "x", Plugin: "janus.plugin.textroom", Body: json.RawMessage(`{}`)})
+	}()
+	member := hearNode(t, a, "late")
+	node, err := a.opts.Bus.Own(messages.NodePrefix(member), 0, func(m *bus.Msg) {
+		_ = a.opts.Bus.Publish(m.Reply, "", []byte(`{"data":{"textroom":"success"}}`))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Cancel()
+	if answer := <-answered; string(answer.Data) != `{"textroom":"success"}` {
+		t.Errorf("answered %+v", answer)
+	}
+}
+
 // An order for an owner that has just died reaches the next one.
 func TestOwnerDies(t *testing.T) {
 	a, _ := start(t, nil)

@@ -51,26 +51,30 @@ func (a *Admin) withPlugin(plugin string) (server roster.Peer, found bool) {
 	return roster.Peer{}, false
 }
 
-// askRouting has a session node look after a message to a plugin, or another one if that does not answer.
+// askRouting has a session node look after a message to a plugin, or another one if that does not answer. It waits for a node, as
+// requests of clients do: one may be about to be heard.
 func (a *Admin) askRouting(ctx context.Context, message messages.PluginMessage) messages.RoomAnswer {
 	ctx, cancel := context.WithTimeout(ctx, longPatience)
 	defer cancel()
 	order, err := json.Marshal(messages.NodeOrder{Message: &message})
-	for n := 0; err == nil; n++ {
-		var answer messages.RoomAnswer
-		nodes := a.nodes()
-		if len(nodes) == 0 {
-			return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "No session node can be asked")}
+	if err != nil {
+		return messages.RoomAnswer{Error: messages.Errorf(messages.CodeInvalidJSON, "%s", err)}
+	}
+	why := "No session node can be asked"
+	for n := 0; ; n++ {
+		if nodes := a.nodes(); len(nodes) > 0 {
+			var answer messages.RoomAnswer
+			if err = a.tryNode(ctx, nodes[n%len(nodes)], order, &answer); err == nil {
+				return answer
+			}
+			why = "Outcome unknown: the cluster did not answer in time"
 		}
-		if err = a.tryNode(ctx, nodes[n%len(nodes)], order, &answer); err == nil {
-			return answer
-		}
-		if pause(ctx, ownerRetry) {
-			err = nil // another one may answer
+		if !pause(ctx, ownerRetry) {
+			break
 		}
 	}
-	a.log.Warn("Admin API: message to a plugin not answered", "plugin", message.Plugin, "error", err)
-	return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "Outcome unknown: the cluster did not answer in time")}
+	a.log.Warn("Admin API: message to a plugin not answered", "plugin", message.Plugin, "reason", why, "error", err)
+	return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "%s", why)}
 }
 
 func (a *Admin) tryNode(ctx context.Context, node messages.Member, order []byte, answer *messages.RoomAnswer) error {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -217,17 +218,20 @@ func (c *Conn) write(written chan<- struct{}) {
 	}
 }
 
-// writeAll writes a batch in pieces, each of which has the whole time-out: the deadline is on progress, not on size.
+// writeAll writes a batch in pieces, each of which has the whole time-out: the deadline is on progress, not on size. A deadline may
+// have passed while this process was stopped, which says nothing of the peer; so there is a second try.
 func (c *Conn) writeAll(batch []byte) error {
 	const piece = 256 << 10
+	again := true
 	for len(batch) > 0 {
-		n := min(len(batch), piece)
 		if err := c.conn.SetWriteDeadline(time.Now().Add(c.options.WriteTimeout)); err != nil {
 			return err
 		}
-		if _, err := c.conn.Write(batch[:n]); err != nil {
+		n, err := c.conn.Write(batch[:min(len(batch), piece)])
+		if err != nil && (!again || !errors.Is(err, os.ErrDeadlineExceeded)) {
 			return err
 		}
+		again = err == nil
 		batch = batch[n:]
 	}
 	return nil

@@ -208,6 +208,39 @@ func TestBusy(t *testing.T) {
 	p.wantClose(t, os.ErrDeadlineExceeded)
 }
 
+// slowConn takes part of each write and lets the deadline pass, for the first few times.
+type slowConn struct {
+	net.Conn
+	late  int
+	taken []byte
+}
+
+func (c *slowConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *slowConn) Write(b []byte) (int, error) {
+	if c.late > 0 {
+		c.late--
+		c.taken = append(c.taken, b[:len(b)/2]...)
+		return len(b) / 2, os.ErrDeadlineExceeded
+	}
+	c.taken = append(c.taken, b...)
+	return len(b), nil
+}
+
+// A process that was stopped in a write wakes after its deadline: the write goes on where it was, once.
+func TestStoppedWhileWriting(t *testing.T) {
+	for late, want := range []error{nil, nil, os.ErrDeadlineExceeded} {
+		slow := &slowConn{late: late}
+		c := &Conn{conn: slow}
+		if err := c.writeAll([]byte("0123456789")); !errors.Is(err, want) {
+			t.Errorf("%d deadlines passed: %v", late, err)
+		}
+		if want == nil && string(slow.taken) != "0123456789" {
+			t.Errorf("wrote %q", slow.taken)
+		}
+	}
+}
+
 // TestCloseWhileWriting ends a connection whose writer is stuck.
 func TestCloseWhileWriting(t *testing.T) {
 	release := make(chan struct{})

@@ -71,7 +71,7 @@ func TestTextRoomWithoutHandle(t *testing.T) {
 	k := c.administrate(t)
 	for _, inner := range []string{"message", "Join", "leave"} {
 		request := m{"request": "list", "textroom": inner, "transaction": "T", "room": 1234, "username": "a", "text": "b"}
-		if r := k.ask(m{"janus": "message_plugin", "plugin": "janus.plugin.textroom", "request": request}); r.Error == nil || r.Error.Code != 490 {
+		if r := k.ask(m{"janus": "message_plugin", "plugin": "janus.plugin.textroom", "request": request}); r.Error == nil || r.Error.Code != 490 || !strings.HasPrefix(r.Error.Reason, "Only a handle") {
 			t.Errorf("%s: %s", inner, r)
 		}
 	}
