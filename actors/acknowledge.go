@@ -22,7 +22,7 @@ type heardServer struct {
 }
 
 // maxHeard bounds the media servers whose events are remembered by a session.
-const maxHeard = 8
+const maxHeard = 64
 
 // hear remembers the last event of a media server.
 func (s *session) hear(origin string) {
@@ -30,16 +30,40 @@ func (s *session) hear(origin string) {
 	if !ok {
 		return
 	}
-	for i := range s.heard {
-		if h := &s.heard[i]; h.server == server {
-			h.last = max(h.last, seq)
-			return
-		}
+	if h := s.heardOf(server); h != nil {
+		h.last = max(h.last, seq)
+		return
 	}
 	if len(s.heard) == maxHeard {
 		s.heard = slices.Delete(s.heard, 0, 1)
 	}
 	s.heard = append(s.heard, heardServer{server: strings.Clone(server), last: seq})
+}
+
+// heardOf is what is known of a media server's events; nil: none came.
+func (s *session) heardOf(server string) *heardServer {
+	for i := range s.heard {
+		if h := &s.heard[i]; h.server == server {
+			return h
+		}
+	}
+	return nil
+}
+
+// lastOf is the number of the last event of a media server that came.
+func (s *session) lastOf(server string) uint64 {
+	if h := s.heardOf(server); h != nil {
+		return h.last
+	}
+	return 0
+}
+
+// ackAgain acknowledges once more what nobody needs any more: it may have got lost.
+func (s *session) ackAgain(server string) {
+	if h := s.heardOf(server); h != nil {
+		h.told = 0
+		s.passAcks()
+	}
 }
 
 // done is the number up to which nobody needs the events of a media server any more: they were written to the client, or were

@@ -11,44 +11,110 @@ import (
 )
 
 const (
-	// catchTime is how long a new owner waits for what was on its way to its predecessor.
+	// catchTime is how long a media server may take to tell once more what may have got lost.
 	catchTime = time.Second
+	// maxCatchTries is how often it is asked.
+	maxCatchTries = 5
 	// maxHeldBack bounds the events that wait meanwhile.
 	maxHeldBack = 1024
 )
 
-// catching is the state of a session that was taken over, until its media servers have told once more what they said a moment
-// ago: the former owner may have died with it. What they say now waits behind that.
+// catching is the state of a session that waits until media servers have told once more what they said a moment ago: it was
+// taken over, and the former owner may have died with it; or an event shows that one before it got lost, with a NATS server
+// perhaps. What they say now waits behind that.
 type catching struct {
-	owed  int               // media servers that have not told all
-	last  map[string]uint64 // number of the last event of each that was told again, or written for the former owner
+	owed  map[messages.Member]struct{} // media servers that have not told all
+	last  map[string]uint64            // number of the last event of each that was told again, or that the client has
+	holes map[string]uint64            // number of an event of each that is missing
 	queue []*inbound
+	tries int
 	timer wheel.Timer
 }
 
 // catchDue tells a session that it has waited long enough.
 type catchDue struct{}
 
-// catchUp asks for the events that were not acknowledged. The edge of the session leaves out what it has written already; of
-// long polls, and of connections that closed, edges have told.
+// catchUp asks a new owner's media servers for the events that were not acknowledged. The edge of the session leaves out what it
+// has written already; of long polls, and of connections that closed, edges have told.
 func (s *session) catchUp() {
-	c := &catching{last: s.written}
+	c := &catching{last: s.written, owed: map[messages.Member]struct{}{}}
 	if s.written = nil; c.last == nil {
 		c.last = map[string]uint64{}
 	}
+	for _, server := range s.servers {
+		c.owed[server] = struct{}{}
+	}
+	s.beginCatching(c)
+}
+
+// missed asks a media server for what got lost up to an event of it.
+func (s *session) missed(server string, hole uint64) {
+	member, err := messages.ParseMember(server)
+	if err != nil {
+		return
+	}
+	s.node.metrics.holes.Inc()
+	c := &catching{owed: map[messages.Member]struct{}{member: {}}, last: map[string]uint64{}, holes: map[string]uint64{server: hole}}
+	for _, h := range s.heard {
+		c.last[h.server] = h.last
+	}
+	s.beginCatching(c)
+}
+
+func (s *session) beginCatching(c *catching) {
+	if s.askReplay(c); len(c.owed) > 0 {
+		s.catching = c
+		s.armCatching(c)
+	}
+}
+
+func (s *session) armCatching(c *catching) {
+	s.node.Wheel.Arm(&c.timer, catchTime, func() { s.node.tell(s.self, catchDue{}) })
+}
+
+// askReplay asks those that have not told all. Nobody waits for the dead.
+func (s *session) askReplay(c *catching) {
 	ask, err := json.Marshal(messages.Replay{Session: s.id, Epoch: s.epoch()})
 	if err != nil {
 		s.log().Error("replay does not marshal", "error", err)
+	}
+	c.tries++
+	for server := range c.owed {
+		if err != nil || !s.node.alive(server) {
+			delete(c.owed, server)
+			continue
+		}
+		_ = s.node.Bus.Publish(messages.MediaReplay(server), "", ask) // it is asked again
+	}
+}
+
+// inOrder handles an event unless it came before. When one before it is missing, that is asked for.
+func (s *session) inOrder(in *inbound) {
+	if s.ending != nil || s.holdBack(in) {
 		return
 	}
-	for _, server := range s.servers {
-		if s.node.alive(server) && s.node.Bus.Publish(messages.MediaReplay(server), "", ask) == nil {
-			c.owed++
+	server, seq, ok := messages.CutOrigin(in.msg.Reply)
+	last := s.lastOf(server)
+	switch {
+	case ok && seq <= last:
+		return
+	case ok && in.before > last:
+		if s.missed(server, in.before); s.holdBack(in) {
+			return
 		}
 	}
-	if c.owed > 0 {
-		s.catching = c
-		s.node.Wheel.Arm(&c.timer, catchTime, func() { s.node.tell(s.self, catchDue{}) })
+	s.event(in)
+}
+
+// onLast hears which event is the last that a media server keeps for the session: it was not acknowledged for long.
+func (s *session) onLast(origin string) {
+	server, seq, ok := messages.CutOrigin(origin)
+	switch {
+	case !ok || s.ending != nil || s.catching != nil:
+	case s.lastOf(server) < seq:
+		s.missed(server, seq)
+	default:
+		s.ackAgain(server)
 	}
 }
 
@@ -59,7 +125,7 @@ func (s *session) holdBack(in *inbound) bool {
 	}
 	s.catching.queue = append(s.catching.queue, in)
 	if len(s.catching.queue) > maxHeldBack {
-		s.caughtUp()
+		s.giveUpCatching()
 	}
 	return true
 }
@@ -81,27 +147,60 @@ func (s *session) eventAgain(in *inbound) {
 }
 
 // caught hears that a media server has told all.
-func (s *session) caught() {
-	if s.catching == nil {
+func (s *session) caught(server string) {
+	member, err := messages.ParseMember(server)
+	if s.catching == nil || err != nil {
 		return
 	}
-	if s.catching.owed--; s.catching.owed == 0 {
+	if delete(s.catching.owed, member); len(s.catching.owed) == 0 {
 		s.caughtUp()
 	}
 }
 
+// onCatchDue asks once more, for what the answer may have got lost with.
+func (s *session) onCatchDue() {
+	c := s.catching
+	if c == nil {
+		return
+	}
+	if c.tries < maxCatchTries {
+		s.askReplay(c)
+	} else {
+		clear(c.owed)
+	}
+	if len(c.owed) > 0 {
+		s.armCatching(c)
+		return
+	}
+	s.giveUpCatching()
+}
+
 // caughtUp goes on with what came meanwhile, but for what was told again.
-func (s *session) caughtUp() {
+func (s *session) caughtUp() { s.endCatching(s.inOrder) }
+
+// giveUpCatching goes on, too; what is missing stays lost.
+func (s *session) giveUpCatching() {
+	s.log().Warn("a media server does not tell once more what may have got lost")
+	s.endCatching(s.event)
+}
+
+func (s *session) endCatching(next func(*inbound)) {
 	c := s.catching
 	if c == nil {
 		return
 	}
 	s.catching = nil
 	s.node.Wheel.Disarm(&c.timer)
+	for server, hole := range c.holes {
+		if s.lastOf(server) < hole { // it does not have that any more
+			s.node.metrics.eventsLost.Inc()
+			s.hear(string(messages.AppendOrigin(nil, server, hole, 0)))
+		}
+	}
 	for _, in := range c.queue {
 		if server, seq, ok := messages.CutOrigin(in.msg.Reply); ok && seq <= c.last[server] {
 			continue
 		}
-		s.event(in)
+		next(in)
 	}
 }

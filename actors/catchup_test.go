@@ -15,8 +15,13 @@ import (
 
 // sayNumbered publishes an event with a number.
 func (s *server) sayNumbered(kind messages.SessionKind, session, handle uint64, n int) {
+	s.sayBehind(kind, session, handle, n, 0)
+}
+
+// sayBehind is sayNumbered for an event before which there was another.
+func (s *server) sayBehind(kind messages.SessionKind, session, handle uint64, n, before int) {
 	body := fmt.Appendf(nil, `{"janus":"event","session_id":%d,"sender":%d,"transaction":"%d"}`, session, handle, n)
-	_ = s.p.bus.Publish(messages.HandleSubject(session, kind, handle), fmt.Sprintf("%v.%d", s.member, n), body)
+	_ = s.p.bus.Publish(messages.HandleSubject(session, kind, handle), string(messages.AppendOrigin(nil, s.member.String(), uint64(n), uint64(before))), body)
 }
 
 // replay tells the recent events once more. In the middle of that another one happens.
@@ -78,4 +83,56 @@ func TestEventsOfFormerOwner(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// hears waits until the client was told the events of these numbers, in order, and nothing else.
+func (k *client) hears(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	waitFor(t, func() string {
+		for {
+			d, ok := k.take(func(d delivered) bool { return d.body["janus"] == "event" })
+			if !ok {
+				break
+			}
+			got = append(got, d.body["transaction"].(string))
+		}
+		if !slices.Equal(got, want) {
+			return fmt.Sprintf("the client heard %v, want %v", got, want)
+		}
+		return ""
+	})
+}
+
+// An event that got lost between media server and owner is missed when the next one comes, or when the media server has had no
+// acknowledgement for long; then it is asked for. What the server does not have any more holds nothing up.
+func TestEventsLost(t *testing.T) {
+	c := newCluster(t)
+	media := c.server("media-a")
+	node := c.node("node-1", nil)
+	waitServers(t, node, 1)
+	k := c.client()
+	s := k.create()
+	h := k.attach(s)
+	k.ask(s, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, s, h)
+	k.take(func(d delivered) bool { return d.body["janus"] == "event" }) // the answer's
+	has := func(numbers ...int) {
+		media.mu.Lock()
+		defer media.mu.Unlock()
+		media.recent = numbers
+	}
+	media.sayNumbered(messages.SessionEvent, s, h, 101)
+	k.hears(t, "101")
+	has(101, 102, 103) // and 104 will come meanwhile
+	media.sayBehind(messages.SessionEvent, s, h, 103, 102)
+	k.hears(t, "102", "103", "104")
+	has(105, 106) // and 107
+	media.sayNumbered(messages.SessionLast, s, h, 105)
+	k.hears(t, "105", "106", "107")
+	has()
+	media.sayBehind(messages.SessionEvent, s, h, 109, 108)
+	k.hears(t, "109")
+	media.sayNumbered(messages.SessionEvent, s, h, 109)
+	media.sayBehind(messages.SessionEvent, s, h, 110, 109)
+	k.hears(t, "110")
 }

@@ -28,6 +28,7 @@ type metrics struct {
 	writes      *prometheus.CounterVec // result
 	eventsKept  prometheus.Counter
 	eventsLost  prometheus.Counter
+	holes       prometheus.Counter
 	resends     prometheus.Counter
 	sessionEnds *prometheus.CounterVec // why
 	resyncs     *prometheus.CounterVec // result
@@ -65,6 +66,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		adopted:     counter("handles_adopted_total", "Handles that go on with a media server which was restarted."),
 		writes:      vec("record_writes_total", "Writes of records, by result.", "result"),
 		eventsKept:  counter("events_kept_total", "Events kept for sessions without a transport."),
+		holes:       counter("event_holes_total", "Times that an event of a media server was missing and asked for."),
 		eventsLost:  counter("events_lost_total", "Events that were dropped: too many for a client that does not take them, or for analytics and not published."),
 		resends:     counter("resends_total", "Times that what an edge did not receive was sent to it again."),
 		sessionEnds: vec("session_ends_total", "Sessions ended, by reason.", "reason"),

@@ -76,6 +76,7 @@ type ending struct {
 type inbound struct {
 	subject messages.SessionSubject
 	msg     *bus.Msg
+	before  uint64 // of an event: see messages.AppendOrigin
 	now     time.Time
 }
 
@@ -171,7 +172,7 @@ func (s *session) due(message any) {
 	case absenceDue:
 		s.onAbsenceDue(m)
 	case catchDue:
-		s.caughtUp()
+		s.onCatchDue()
 	}
 }
 
@@ -184,15 +185,16 @@ func (s *session) receive(in *inbound) {
 	case messages.SessionReply:
 		s.reply(in)
 	case messages.SessionEvent:
-		if !s.holdBack(in) {
-			s.event(in)
-		}
+		in.msg.Reply, in.before = messages.CutBefore(in.msg.Reply)
+		s.inOrder(in)
 	case messages.SessionAdopted:
 		s.onAdopted(in)
 	case messages.SessionAgain:
 		s.eventAgain(in)
 	case messages.SessionCaught:
-		s.caught()
+		s.caught(in.msg.Reply)
+	case messages.SessionLast:
+		s.onLast(in.msg.Reply)
 	case messages.SessionGone:
 		if t, err := messages.ParseTransport(in.msg.Reply); err == nil {
 			_ = messages.EachWritten(in.msg.Data, s.onWritten) // empty where the edge does not know

@@ -38,6 +38,32 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// TestNumbered numbers events so that an owner sees whether it lost one, and asks about the last when nobody acknowledges it.
+func TestNumbered(t *testing.T) {
+	r, _, session := scripted(t, janustest.Options{})
+	r.echo(session, 1)
+	r.echo(session, 1)
+	first := fmt.Sprintf("%s.1", r.server)
+	r.event(session, 1, "event")
+	lab.WaitFor(t, patience, func() string {
+		last := ""
+		r.count(func(m message) bool {
+			if m.Kind == messages.SessionEvent && m.Session == session && m.Reply != first {
+				last = m.Reply
+			}
+			return false
+		})
+		origin, before := messages.CutBefore(last)
+		if _, seq, ok := messages.CutOrigin(origin); !ok || before != seq-1 {
+			return fmt.Sprintf("the second event is numbered %q", last)
+		}
+		if r.count(func(m message) bool { return m.Kind == messages.SessionLast && m.Reply == origin }) == 0 {
+			return "the owner was not asked whether it has the last event"
+		}
+		return ""
+	})
+}
+
 // TestBarrier answers an owner's keepalive for a handle behind all that Janus said before.
 func TestBarrier(t *testing.T) {
 	r, janus, session := scripted(t, janustest.Options{})

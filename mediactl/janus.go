@@ -87,6 +87,7 @@ func (s *server) onTick(now time.Time) {
 	s.mapping.expire(now)
 	s.memory.expire(now)
 	s.expire(now)
+	s.tellLasts(now)
 	s.metrics.pending.Set(float64(len(s.flight.byPrefix)))
 	s.revive(now)
 	switch {

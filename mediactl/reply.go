@@ -206,12 +206,10 @@ func (s *server) fromJanusEvent(verb janusjson.Verb) {
 func (s *server) event(session, handle uint64, body []byte) {
 	s.seq++
 	s.metrics.events.Inc()
-	from := make([]byte, 0, 80)
-	from = append(from, s.names.member...)
-	from = append(from, '.')
-	from = strconv.AppendUint(from, s.seq, 10)
-	if n := s.undelivered.add(session, keptEvent{handle, s.seq, body}); n > 0 {
-		s.metrics.overflow.Add(float64(n))
+	before, dropped := s.undelivered.add(session, keptEvent{handle, s.seq, body}, s.now)
+	from := messages.AppendOrigin(make([]byte, 0, 96), s.names.member, s.seq, before)
+	if dropped > 0 {
+		s.metrics.overflow.Add(float64(dropped))
 	}
 	if s.publish(messages.HandleSubject(session, messages.SessionEvent, handle), string(from), body) != nil {
 		s.metrics.drop("event_disconnected")

@@ -5,7 +5,7 @@ package mediactl
 import (
 	"encoding/json"
 	"slices"
-	"strconv"
+	"time"
 
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
@@ -39,15 +39,29 @@ type undelivered struct {
 type sessionEvents struct {
 	events []keptEvent
 	bytes  int
+	due    time.Time     // when the owner is told of the last one, if that is not acknowledged before
+	pause  time.Duration // from that to the next time
 }
+
+const (
+	// lastAfter is how long the last event of a session may be unacknowledged before its owner is asked whether it got it:
+	// no later event shows that it did not. Edges acknowledge within a tenth of that.
+	lastAfter = time.Second
+	// longestLast bounds the time between two such questions, which doubles: a client may be away, or not read.
+	longestLast = 30 * time.Second
+)
 
 type keptAge struct{ session, seq uint64 }
 
 func newUndelivered() undelivered { return undelivered{of: make(map[uint64]sessionEvents)} }
 
-// add keeps an event. It returns how many older ones had to go for it.
-func (u *undelivered) add(session uint64, e keptEvent) (dropped int) {
+// add keeps an event. It returns the number of the one before it that is kept, and how many older ones had to go for it.
+func (u *undelivered) add(session uint64, e keptEvent, now time.Time) (before uint64, dropped int) {
 	x := u.of[session]
+	if n := len(x.events); n > 0 {
+		before = x.events[n-1].seq
+	}
+	x.due, x.pause = now.Add(lastAfter), lastAfter
 	x.events, x.bytes = append(x.events, e), x.bytes+len(e.body)
 	u.of[session] = x
 	u.count, u.bytes = u.count+1, u.bytes+len(e.body)
@@ -61,7 +75,20 @@ func (u *undelivered) add(session uint64, e keptEvent) (dropped int) {
 		dropped++
 	}
 	u.sweep()
-	return dropped
+	return before, dropped
+}
+
+// lasts calls f for the last event of each session whose owner is to be asked whether it has it.
+func (u *undelivered) lasts(now time.Time, f func(session, seq uint64)) {
+	for session, x := range u.of {
+		if now.Before(x.due) {
+			continue
+		}
+		x.pause = min(2*x.pause, longestLast)
+		x.due = now.Add(x.pause)
+		u.of[session] = x
+		f(session, x.events[len(x.events)-1].seq)
+	}
 }
 
 // ack forgets the events of a session up to a number.
@@ -121,6 +148,16 @@ func (s *server) acked(m *bus.Msg) {
 	}
 }
 
+// tellLasts asks owners that have not acknowledged an event for long whether they have it.
+func (s *server) tellLasts(now time.Time) {
+	s.undelivered.lasts(now, func(session, seq uint64) {
+		from := messages.AppendOrigin(nil, s.names.member, seq, 0)
+		if s.publish(messages.HandleSubject(session, messages.SessionLast, 0), string(from), nil) != nil {
+			s.metrics.drop("last_disconnected")
+		}
+	})
+}
+
 // replay publishes the undelivered events of a session once more, for its new owner, and then that these were all.
 func (s *server) replay(m *bus.Msg) {
 	var ask messages.Replay
@@ -135,8 +172,8 @@ func (s *server) replay(m *bus.Msg) {
 	}
 	for _, e := range s.undelivered.of[ask.Session].events {
 		s.metrics.replayed.Inc()
-		from := s.names.member + "." + strconv.FormatUint(e.seq, 10)
-		if s.publish(messages.HandleSubject(ask.Session, messages.SessionAgain, e.handle), from, e.body) != nil {
+		from := messages.AppendOrigin(nil, s.names.member, e.seq, 0)
+		if s.publish(messages.HandleSubject(ask.Session, messages.SessionAgain, e.handle), string(from), e.body) != nil {
 			s.metrics.drop("event_disconnected")
 		}
 	}

@@ -112,6 +112,33 @@ func CutOrigin(origin string) (server string, seq uint64, ok bool) {
 	return origin[:i], seq, err == nil
 }
 
+// AppendOrigin writes what a media server numbers an event with, behind its name: the event's number, and that of the event before
+// it that the server keeps for the same session, 0 for none. An owner that does not have that one has lost it.
+func AppendOrigin(dst []byte, server string, seq, before uint64) []byte {
+	dst = append(append(dst, server...), '.')
+	dst = strconv.AppendUint(dst, seq, 10)
+	if before > 0 {
+		dst = append(dst, beforeMark)
+		dst = strconv.AppendUint(dst, before, 10)
+	}
+	return dst
+}
+
+const beforeMark = '-'
+
+// CutBefore cuts what AppendOrigin wrote into the Origin of a Delivery and the number of the event before.
+func CutBefore(numbered string) (origin string, before uint64) {
+	dot, at := strings.LastIndexByte(numbered, '.'), strings.LastIndexByte(numbered, beforeMark)
+	if dot < 0 || at < dot { // names have such marks, too
+		return numbered, 0
+	}
+	before, err := strconv.ParseUint(numbered[at+1:], 10, 64)
+	if err != nil {
+		return numbered, 0
+	}
+	return numbered[:at], before
+}
+
 // Refusal is the body that tells an owner that it was deposed: the epoch that the sender honours.
 type Refusal struct {
 	Epoch Epoch `json:"epoch"`

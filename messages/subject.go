@@ -107,6 +107,7 @@ const (
 	SessionPeer    SessionKind = "peer"    // from the owner of another session: PeerMessage
 	SessionAgain   SessionKind = "again"   // from a media server: an event once more, for a new owner that asked for it
 	SessionCaught  SessionKind = "caught"  // from a media server: these were all events that it had
+	SessionLast    SessionKind = "last"    // from a media server: the origin of the last event that it keeps for the session
 	SessionAdopted SessionKind = "adopted" // from a media server: Adopted
 	SessionOwn     SessionKind = "own"     // the owner's identity of a request of its own to a media server; only a 503 arrives here
 )
