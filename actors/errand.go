@@ -220,6 +220,16 @@ func (n *Node) serving(plugin string) []messages.Member {
 	return list
 }
 
+// takes reports whether a media server can be given something new for a plugin.
+func (n *Node) takes(server messages.Member, plugin string) bool {
+	p, found := n.Roster.View().Find(messages.RoleMedia, server.Name)
+	if !found || p.Beat.Member != server || !p.Takes() || !p.Beat.Media.Serves() {
+		return false
+	}
+	_, has := p.Beat.Media.Plugins[plugin]
+	return has
+}
+
 // upSince tells since when the Janus of a media server is up; ok is false when it is not, or nobody hears of it.
 func (n *Node) upSince(server messages.Member) (since time.Time, ok bool) {
 	p, found := n.Roster.View().Find(messages.RoleMedia, server.Name)

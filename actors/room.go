@@ -256,6 +256,8 @@ func (r *room) serveNowhere(job *roomJob) {
 		r.made(job)
 	case job.ask.Request == "":
 		r.answer(job, messages.RoomAnswer{})
+	case job.route.Creates && r.node.takes(job.ask.Beside, r.name.Plugin):
+		r.run(job, job.ask.Beside, "beside the handle that asked")
 	default: // a Janus knows best what to say
 		r.busy = true
 		r.place(func(p placed) {

@@ -94,8 +94,10 @@ func (h *handle) leads(route plugin.Route, r *request) bool {
 	switch {
 	case route.Verb == plugin.Any, len(route.Key) > maxRoomKey, h.named(route):
 		return false
+	case route.Verb == plugin.Bind && route.Within:
+		return route.Key != "" && h.state == bound && h.engaged
 	case route.Verb == plugin.Bind:
-		return route.Key != "" && !h.engaged && !h.live
+		return route.Key != "" && !h.engaged && (!h.live || route.Away != "")
 	case route.Verb == plugin.Claim:
 		return true
 	}
@@ -140,10 +142,12 @@ func (s *session) lookAfter(h *handle, route plugin.Route, done errandDone, body
 	identity, _ := messages.CutRepeat(done.identity)
 	name := ownerOf(pkg, route, identity)
 	ask := messages.RoomAsk{ID: identity, Request: route.Request, Body: body}
-	switch route.Verb {
-	case plugin.Bind:
+	switch {
+	case route.Beside && h.state == bound && h.engaged:
+		ask.Beside = h.server
+	case route.Verb == plugin.Bind:
 		ask = messages.RoomAsk{ID: identity}
-	case plugin.Claim:
+	case route.Verb == plugin.Claim:
 		ask = messages.RoomAsk{ID: identity, Claim: messages.ClaimNew, Member: s.member(h)}
 	}
 	own, at := messages.RoomName{Plugin: pkg, Key: h.name}, h.server
@@ -206,6 +210,8 @@ func (s *session) onErrandDone(d errandDone) {
 		s.refuse(&r, d.answer.Error)
 	case h == nil && (d.route.Async || d.route.Verb == plugin.Bind || d.route.Verb == plugin.Claim):
 		s.refuse(&r, messages.ErrHandleNotFound(d.handle, s.id))
+	case d.route.Away != "" && h.stays(d.answer.Server):
+		s.say(&r, h, []byte(d.route.Away))
 	case d.route.Verb == plugin.Bind:
 		s.bring(h, &r, d.answer.Server)
 	case d.route.Verb == plugin.Claim:
@@ -260,12 +266,17 @@ func (s *session) pluginEvent(h *handle, transaction, data, jsep []byte) []byte 
 	return append(out, '}')
 }
 
+// stays reports whether a handle cannot be brought to where a room is: it has a room or a PeerConnection on another Janus.
+func (h *handle) stays(home messages.Member) bool {
+	return h.state == bound && (h.engaged || h.live) && !home.IsZero() && home.Name != h.server.Name
+}
+
 // bring passes a message on to the server where its room is, and moves the handle there. A room that is nowhere is for any
 // Janus to tell the client of.
 func (s *session) bring(h *handle, r *request, home messages.Member) {
 	s.seek(h, r)
 	switch {
-	case h.state == bound && (home.IsZero() || h.server == home || h.engaged):
+	case h.state == bound && (home.IsZero() || h.server == home || h.engaged || h.live):
 		s.passOn(h, r.identity, r.raw)
 		return
 	case h.state == bound:

@@ -76,6 +76,8 @@ type RoomAsk struct {
 	Request string `json:"request,omitempty"`
 	// Body is what the plugin is to be sent, with Request.
 	Body json.RawMessage `json:"body,omitempty"`
+	// Beside is where the room is to be made, if the Request makes one and that media server can; zero: wherever.
+	Beside Member `json:"beside,omitzero"`
 	// Made tells the owner of a room that it was made already, by a request that named no room.
 	Made *RoomMade `json:"made,omitempty"`
 	// Claim asks for a name, for Member. The answer names who may have it: nobody else is granted it for a moment.

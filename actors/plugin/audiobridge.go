@@ -6,14 +6,16 @@ import "github.com/januscloud/januscloud/messages/janusjson"
 
 // AudioBridge is the router for janus.plugin.audiobridge (src/plugins/janus_audiobridge.c). A mix is where it was created;
 // participants join there. One who is in a room can change to another on the same Janus only, for his PeerConnection ends
-// there: changeroom stays where he is, and is answered "No such room" when the other room is elsewhere.
+// there. So a room that he makes is made beside him, and changeroom to one that is elsewhere tells him what to do instead.
 func AudioBridge() *Table {
 	manage := Route{Verb: Manage}
 	keep := Route{Verb: Manage, Keep: true}
+	const away = `{"audiobridge":"event","error_code":499,` +
+		`"error":"This room is on another media server: leave the room, hang up, and join that one"}`
 	return &Table{
 		Package: "janus.plugin.audiobridge", ID: "room", List: "list", Count: "num_participants", Asks: "exists",
 		Requests: map[string]Route{
-			"create":  {Verb: Manage, Creates: true},
+			"create":  {Verb: Manage, Creates: true, Beside: true},
 			"destroy": {Verb: Manage, Ends: true},
 			"edit":    keep, "allowed": keep, "enable_recording": keep, "enable_mjrs": keep,
 			"mute_room": keep, "unmute_room": keep,
@@ -24,7 +26,7 @@ func AudioBridge() *Table {
 			"listannouncements": manage, "stop_all_files": manage, "suspend": manage, "resume": manage,
 			"denoise_enable": manage, "denoise_disable": manage,
 			"list": {Verb: Gather},
-			"join": {Verb: Bind},
+			"join": {Verb: Bind, Away: away}, "changeroom": {Verb: Bind, Within: true, Away: away},
 		},
 		Present: func(_ string, data janusjson.Object) bool { return data.Get("exists").Bool() },
 		Watch:   watchAudioBridge,

@@ -47,10 +47,17 @@ type Route struct {
 	Part   string
 	// Creates: after a success there is a room, that Router.Made names. Ends: there is none any more.
 	Creates, Ends bool
+	// Beside: what is created belongs where the handle is that asks for it, if that one is in a room.
+	Beside bool
 	// Keep: after a success the room is not what its creation made of it, so that the request belongs to what makes it anew.
 	Keep bool
 	// Async: the plugin acknowledges the message, and answers it with an event. It says how to answer a Gather.
 	Async bool
+	// Within: a Bind that is for handles in a room, which change to another. Who is in none is left to his Janus to refuse.
+	Within bool
+	// Away is the data of the event for a Bind that cannot be brought to the room, as it has a room or a PeerConnection where it
+	// is, and a PeerConnection cannot be moved without the client. Empty: the Janus where the handle is has something to say.
+	Away string
 	// Clients: it is a request of clients alone. Administrators are told what is wrong with it by any Janus.
 	Clients bool
 }

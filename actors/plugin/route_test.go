@@ -34,8 +34,8 @@ var requests = map[string]map[string]string{ //house:table nobody writes it
 			"is_playing stop_file listannouncements stop_all_files suspend resume denoise_enable denoise_disable",
 		"manage+": "edit allowed enable_recording enable_mjrs mute_room unmute_room",
 		"gather":  "list",
-		"bind":    "join",
-		"any":     "configure changeroom leave hangup resetdecoder",
+		"bind":    "join changeroom",
+		"any":     "configure leave hangup resetdecoder",
 	},
 	"janus.plugin.textroom": {
 		"manage":  "list listparticipants exists announcement kick",
@@ -46,8 +46,8 @@ var requests = map[string]map[string]string{ //house:table nobody writes it
 		"manage":  "info kick_all recording",
 		"manage+": "edit enable disable",
 		"gather":  "list",
-		"bind":    "watch",
-		"any":     "start pause stop configure switch",
+		"bind":    "watch switch",
+		"any":     "start pause stop configure",
 	},
 	"janus.plugin.recordplay": {
 		"gather": "list update",
@@ -75,6 +75,8 @@ func TestRequests(t *testing.T) {
 				if pkg == "janus.plugin.textroom" && want.Verb != Any {
 					want.Shared, want.Key, want.Part = true, textRooms, "1234"
 				}
+				told := r.Route(object(t, `{"request":"`+name+`"}`))
+				want.Within, want.Away = told.Within, told.Away // see TestAway
 				for _, spelled := range []string{name, strings.ToUpper(name)} {
 					if got := r.Route(object(t, `{"request":"`+spelled+`","`+id+`":1234}`)); got != want {
 						t.Errorf("%s %s: %+v, want %+v", pkg, spelled, got, want)
@@ -110,6 +112,7 @@ func TestCreations(t *testing.T) {
 				body = `{"request":"create"}`
 			}
 			want := Route{Verb: Manage, Request: "create", Key: test.key, Creates: true}
+			want.Beside = pkg == "janus.plugin.audiobridge" || pkg == "janus.plugin.streaming"
 			if pkg == "janus.plugin.textroom" {
 				want.Clients, want.Shared, want.Key, want.Part = true, true, textRooms, test.key
 			}
@@ -119,6 +122,25 @@ func TestCreations(t *testing.T) {
 		}
 		if got := r.Route(object(t, `{"request":"destroy","`+id+`":0}`)); !got.Ends || got.Creates || got.Key == "" {
 			t.Errorf("%s: destroy: %+v", pkg, got)
+		}
+	}
+}
+
+// TestAway: who may have a PeerConnection without a room, or changes from one room to another, is told that the room is elsewhere,
+// in the form of an error of his plugin.
+func TestAway(t *testing.T) {
+	for pkg, r := range Standard() {
+		for name := range strings.FieldsSeq("join joinandconfigure changeroom watch switch play record call") {
+			route := r.Route(object(t, `{"request":"`+name+`","room":1,"id":1}`))
+			away := route.Away
+			changes := pkg == "janus.plugin.audiobridge" && name == "changeroom" || pkg == "janus.plugin.streaming" && name == "switch"
+			enters := pkg == "janus.plugin.audiobridge" && name == "join" || pkg == "janus.plugin.streaming" && name == "watch"
+			if route.Within != changes || (away != "") != (changes || enters) {
+				t.Errorf("%s %s: %+v", pkg, name, route)
+			}
+			if away != "" && (!r.Failed(object(t, away)) || r.Observe(janusjson.VerbEvent, object(t, away)) != Same) {
+				t.Errorf("%s %s: %q is no error that leaves the handle where it is", pkg, name, away)
+			}
 		}
 	}
 }

@@ -10,21 +10,24 @@ import (
 
 // Streaming is the router for janus.plugin.streaming (src/plugins/janus_streaming.c). A mountpoint is where it was created, or
 // where its configuration file is; viewers watch it there. A viewer can switch to another one of the same Janus only, for his
-// PeerConnection ends there: switch stays where he is, and is answered "No such mountpoint" when the other one is elsewhere.
+// PeerConnection ends there. So what he makes is made beside him, and a switch to one that is elsewhere tells him what to do
+// instead.
 //
 // A recording of a mountpoint is not begun anew with the mountpoint, since its files would be overwritten.
 func Streaming() *Table {
 	manage := Route{Verb: Manage}
 	keep := Route{Verb: Manage, Keep: true}
+	const away = `{"streaming":"event","error_code":470,` +
+		`"error":"This mountpoint is on another media server: stop, wait for the hangup, and watch that one"}`
 	return &Table{
 		Package: "janus.plugin.streaming", ID: "id", Within: "stream", List: "list", Asks: "info",
 		Requests: map[string]Route{
-			"create":  {Verb: Manage, Creates: true},
+			"create":  {Verb: Manage, Creates: true, Beside: true},
 			"destroy": {Verb: Manage, Ends: true},
 			"edit":    keep, "enable": keep, "disable": keep,
 			"info": manage, "kick_all": manage, "recording": manage,
 			"list":  {Verb: Gather},
-			"watch": {Verb: Bind},
+			"watch": {Verb: Bind, Away: away}, "switch": {Verb: Bind, Within: true, Away: away},
 		},
 		Present: func(_ string, data janusjson.Object) bool { return data.Get("streaming").Is("info") },
 		Watch:   watchStreaming,
