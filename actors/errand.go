@@ -104,7 +104,7 @@ func (n *Node) askSteward(ctx context.Context, server messages.Member, q message
 			return reply, err
 		}
 		if !errors.Is(err, context.DeadlineExceeded) {
-			pause(ctx, askPause)
+			bus.Pause(ctx, askPause)
 		}
 	}
 }
@@ -155,19 +155,11 @@ func (n *Node) askRoom(ctx context.Context, name messages.RoomName, ask messages
 			return answer
 		}
 		if !errors.Is(err, context.DeadlineExceeded) {
-			pause(ctx, askPause)
+			bus.Pause(ctx, askPause)
 		}
 	}
 	n.Log.Warn("room has no owner that answers", "plugin", name.Plugin, "room", name.Key)
 	return messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "The owner of the room does not answer")}
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
 
 // gatherTime is how long all Janus are waited for when all are asked. One that hangs is known to after a few seconds, and not

@@ -92,7 +92,7 @@ func (n *Node) askPeer(ctx context.Context, message messages.PeerMessage) messag
 		if err == nil && json.Unmarshal(m.Data, &answer) == nil {
 			return answer
 		}
-		pause(ctx, askPause)
+		bus.Pause(ctx, askPause)
 	}
 	return messages.PeerAnswer{}
 }

@@ -114,7 +114,7 @@ const roomSubjects = "$KV." + roomBucket + "."
 
 // openRooms makes the bucket of rooms, or finds it.
 func openRooms(ctx context.Context, js jetstream.JetStream, replicas int) error {
-	_, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+	_, err := bus.OpenBucket(ctx, js, jetstream.KeyValueConfig{
 		Bucket: roomBucket, Description: "januscloud: how to make rooms again whose Janus is lost",
 		History: 1, Replicas: replicas, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
 	})

@@ -54,23 +54,15 @@ const openRetry = 500 * time.Millisecond
 
 // openStore makes the buckets, or finds them. It blocks until they are there or ctx ends.
 func openStore(ctx context.Context, b *bus.Bus, replicas int, log *slog.Logger) (*store, error) {
-	s := &store{bus: b, log: log, stream: "KV_" + sessionBucket, prefix: "$KV." + sessionBucket + "."}
-	tries := []int{replicas}
-	if replicas == 0 {
-		tries = []int{3, 1}
-	}
+	s := &store{bus: b, log: log, replicas: replicas, stream: "KV_" + sessionBucket, prefix: "$KV." + sessionBucket + "."}
 	for {
 		var err error
-		for _, s.replicas = range tries {
-			if s.made, err = s.make(ctx); err == nil {
-				return s, nil
-			}
+		if s.made, err = s.make(ctx); err == nil {
+			return s, nil
 		}
 		log.Info("waiting for JetStream", "error", err)
-		select {
-		case <-ctx.Done():
+		if !bus.Pause(ctx, openRetry) {
 			return nil, fmt.Errorf("records: %w (last: %w)", ctx.Err(), err)
-		case <-time.After(openRetry):
 		}
 	}
 }
@@ -81,7 +73,7 @@ func (s *store) make(ctx context.Context) (made time.Time, err error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+	kv, err := bus.OpenBucket(ctx, js, jetstream.KeyValueConfig{
 		Bucket: sessionBucket, Description: "januscloud: records of sessions and handles",
 		History: 1, Replicas: s.replicas, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
 	})
@@ -112,10 +104,8 @@ func (s *store) open(ctx context.Context) (made time.Time, err error) {
 			return made, nil
 		}
 		s.log.Debug("records are not there", "error", err)
-		select {
-		case <-ctx.Done():
+		if !bus.Pause(ctx, openRetry) {
 			return time.Time{}, fmt.Errorf("records: %w (last: %w)", ctx.Err(), err)
-		case <-time.After(openRetry):
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/januscloud/januscloud/actors/plugin"
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
 	"github.com/januscloud/januscloud/messages/janusjson"
 )
 
@@ -176,7 +177,7 @@ func (n *Node) lookOnce(ctx context.Context, key surveyKey, q messages.PluginReq
 	q.Plugin = key.plugin
 	reply, err := n.askSteward(ctx, key.server, q)
 	for (err != nil || reply.Error != nil) && ctx.Err() == nil {
-		pause(ctx, surveyPause)
+		bus.Pause(ctx, surveyPause)
 		reply, err = n.askSteward(ctx, key.server, q)
 	}
 	if err != nil || reply.Error != nil {

@@ -114,7 +114,7 @@ func (a *Admin) askOwner(ctx context.Context, session, handle uint64, order mess
 		if answer, err = a.tryOwner(ctx, messages.AdminSubject(session, handle), data, order.Act); err == nil {
 			return answer
 		}
-		if len(a.nodes()) > 0 && pause(ctx, ownerRetry) {
+		if len(a.nodes()) > 0 && bus.Pause(ctx, ownerRetry) {
 			err = nil // the session is changing hands, perhaps
 		}
 	}
@@ -141,18 +141,6 @@ func (a *Admin) tryOwner(ctx context.Context, subject string, order []byte, act 
 		err = json.Unmarshal(m.Data, &answer)
 	}
 	return answer, err
-}
-
-// pause waits, and reports false where ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // sessions are the ids of all sessions, in order. What nodes that do not answer own is left out, and logged.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
 	"github.com/januscloud/januscloud/messages/janusjson"
 	"github.com/januscloud/januscloud/messages/roster"
 )
@@ -69,7 +70,7 @@ func (a *Admin) askRouting(ctx context.Context, message messages.PluginMessage) 
 			}
 			why = "Outcome unknown: the cluster did not answer in time"
 		}
-		if !pause(ctx, ownerRetry) {
+		if !bus.Pause(ctx, ownerRetry) {
 			break
 		}
 	}

@@ -68,29 +68,17 @@ func Open(ctx context.Context, o Options) (*Tokens, error) {
 			}
 		}
 		o.Log.Info("waiting for JetStream", "error", err)
-		if !pause(ctx, retryPause) {
+		if !bus.Pause(ctx, retryPause) {
 			return nil, fmt.Errorf("tokens: %w (last: %w)", ctx.Err(), err)
 		}
 	}
 }
 
-// openBucket finds the bucket, or makes it with three copies, or with one where there are not enough servers. One that exists
-// keeps the number it has.
+// openBucket finds the bucket, or makes it.
 func openBucket(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, error) {
-	kv, err := js.KeyValue(ctx, Bucket)
-	for _, replicas := range [...]int{3, 1} {
-		if err == nil || !errors.Is(err, jetstream.ErrBucketNotFound) && replicas == 3 {
-			return kv, err
-		}
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: Bucket, Description: "januscloud: stored tokens of clients", History: 1, Replicas: replicas,
-			Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) {
-			kv, err = js.KeyValue(ctx, Bucket)
-		}
-	}
-	return kv, err
+	return bus.OpenBucket(ctx, js, jetstream.KeyValueConfig{
+		Bucket: Bucket, Description: "januscloud: stored tokens of clients", History: 1, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
+	})
 }
 
 // Revision is how far the bucket was seen: every change up to it is in force here.
@@ -108,7 +96,7 @@ func (t *Tokens) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := t.follow(ctx, false); err != nil && ctx.Err() == nil {
 			t.opts.Log.Warn("stored tokens are not up to date", "error", err)
-			pause(ctx, retryPause)
+			bus.Pause(ctx, retryPause)
 		}
 	}
 }
@@ -257,18 +245,6 @@ func end(w jetstream.KeyWatcher) {
 		case <-limit.C:
 			return
 		}
-	}
-}
-
-// pause waits, and reports false where ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

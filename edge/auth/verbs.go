@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
 )
 
 const (
@@ -200,7 +201,7 @@ func (t *Tokens) write(ctx context.Context, token string, how func(*record) (*re
 		switch {
 		case err == nil:
 			return revision, next, nil
-		case !t.passes(err) || !pause(ctx, conflictPause):
+		case !t.passes(err) || !bus.Pause(ctx, conflictPause):
 			return 0, nil, fmt.Errorf("tokens: %w", err)
 		}
 	}
@@ -277,7 +278,7 @@ func (t *Tokens) spread(ctx context.Context, revision uint64) {
 		if missing == nil {
 			return
 		}
-		if !pause(ctx, spreadCheck) {
+		if !bus.Pause(ctx, spreadCheck) {
 			t.opts.Log.Warn("a change of stored tokens is not in force everywhere yet", "edges", missing, "revision", revision)
 			return
 		}

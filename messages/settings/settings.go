@@ -63,10 +63,7 @@ func Follow(ctx context.Context, b *bus.Bus, log *slog.Logger, each func(message
 		if err := follow(ctx, b, each, false); err != nil && ctx.Err() == nil {
 			log.Debug("settings not followed", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(retry):
-		}
+		bus.Pause(ctx, retry)
 	}
 }
 
@@ -111,27 +108,13 @@ func follow(ctx context.Context, b *bus.Bus, each func(messages.Setting), once b
 	}
 }
 
-// open finds the bucket, or makes it: with three copies where the NATS cluster has as many servers, else with one.
+// open finds the bucket, or makes it.
 func open(ctx context.Context, b *bus.Bus) (jetstream.KeyValue, error) {
 	js, err := jetstream.New(b.Conn())
 	if err != nil {
 		return nil, err
 	}
-	kv, err := js.KeyValue(ctx, Bucket)
-	if !errors.Is(err, jetstream.ErrBucketNotFound) {
-		return kv, err
-	}
-	for _, replicas := range [...]int{3, 1} {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: Bucket, Description: "januscloud: what administrators set", History: 1, MaxValueSize: maxValue,
-			Replicas: replicas, Storage: jetstream.FileStorage,
-		})
-		if err == nil {
-			return kv, nil
-		}
-	}
-	if found, errFound := js.KeyValue(ctx, Bucket); errFound == nil { // somebody else was quicker
-		return found, nil
-	}
-	return nil, err
+	return bus.OpenBucket(ctx, js, jetstream.KeyValueConfig{
+		Bucket: Bucket, Description: "januscloud: what administrators set", History: 1, MaxValueSize: maxValue, Storage: jetstream.FileStorage,
+	})
 }
