@@ -333,29 +333,55 @@ func (r *room) finish(m roomRan) {
 	case job.route.Ends:
 		r.ended(job, m.server, answer)
 	case job.route.Keep:
-		r.record.Made = append(r.record.Made, job.ask.Body)
-		r.keep(func() { r.answer(job, answer) })
+		r.edited(job, m.server, answer)
 	default:
 		r.answer(job, answer)
 	}
 }
 
+// edited takes note that the room is not what it was made. Where other Janus have it in their configuration they are to show
+// the same of it: lists are made of what all tell.
+func (r *room) edited(job *roomJob, server messages.Member, answer messages.RoomAnswer) {
+	configured := r.configured()
+	r.record.Made = append(r.record.Made, job.ask.Body)
+	keep := func() { r.keep(func() { r.answer(job, answer) }) }
+	if configured {
+		r.runElsewhere(job, server, keep)
+		return
+	}
+	keep()
+}
+
 // ended takes note that there is no such room any more. One that was not made here may be in the configuration of other Janus
 // as well: it ends there, too, or it would be found again.
 func (r *room) ended(job *roomJob, server messages.Member, answer messages.RoomAnswer) {
-	configured := len(r.record.Made) == 0
+	configured := r.configured()
 	r.home = messages.Member{}
-	done := func() { r.answer(job, answer) }
-	if !configured {
-		r.forget(done)
+	forget := func() { r.forget(func() { r.answer(job, answer) }) }
+	if configured {
+		r.runElsewhere(job, server, forget)
 		return
 	}
+	forget()
+}
+
+// configured reports whether no client is known to have made the room: it may be in the configuration of several Janus.
+func (r *room) configured() bool {
+	if len(r.record.Made) == 0 {
+		return true
+	}
+	body, err := janusjson.ParseObject(r.record.Made[0])
+	return err == nil && !r.router.Route(body).Creates
+}
+
+// runElsewhere puts a request that was run to all Janus but the one that ran it. The room waits until they have answered.
+func (r *room) runElsewhere(job *roomJob, server messages.Member, then func()) {
 	r.busy = true
 	n, q := r.node, r.request("", job.ask.Body)
 	others := slices.DeleteFunc(n.serving(r.name.Plugin), func(m messages.Member) bool { return m == server })
 	r.node.errand(r.self, func(ctx context.Context) any {
 		n.askAll(ctx, others, q)
-		return roomStored{then: func() { r.forget(done) }}
+		return roomStored{then: then}
 	})
 }
 

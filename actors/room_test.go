@@ -445,6 +445,58 @@ func TestConfiguredRoomEnds(t *testing.T) {
 	}
 }
 
+// A room that several Janus have from their configuration is edited on all of them: they are to show the same of it in lists, and
+// whichever remains when its home is lost. It ends on all of them still.
+func TestConfiguredRoomEdited(t *testing.T) {
+	k, _, media := roomCluster(t)
+	for _, m := range media {
+		m.janus.rooms = []string{"1234"}
+	}
+	s, h := k.person()
+	for _, body := range []string{`{"request":"edit","room":1234}`, `{"request":"allowed","room":1234}`, `{"request":"kick","room":1234}`} {
+		if got := k.video(s, h, "%s", body); got["videoroom"] != "success" {
+			t.Errorf("%s: %v", body, got)
+		}
+	}
+	var edits, kicks int
+	for _, m := range media {
+		m.mu.Lock()
+		edited := slices.DeleteFunc(slices.Clone(m.janus.asked), func(asked string) bool { return asked == "kick 1234" })
+		if !slices.Equal(edited, []string{"edit 1234", "allowed 1234"}) {
+			t.Errorf("asked was %q", m.janus.asked)
+		}
+		edits, kicks = edits+len(edited), kicks+len(m.janus.asked)-len(edited)
+		m.mu.Unlock()
+	}
+	if edits != 4 || kicks != 1 {
+		t.Errorf("%d edits and %d kicks were run", edits, kicks)
+	}
+	if got := k.video(s, h, `{"request":"destroy","room":1234}`); got["videoroom"] != "destroyed" {
+		t.Errorf("destroy: %v", got)
+	}
+	if got := k.video(s, h, `{"request":"exists","room":1234}`); got["exists"] != false {
+		t.Errorf("exists: %v", got)
+	}
+}
+
+// A room of a configuration whose Janus is lost is not made again, as nobody knows what it was: what was edited of it is not enough.
+func TestConfiguredRoomLost(t *testing.T) {
+	k, _, media := roomCluster(t)
+	lost := media[0]
+	lost.janus.rooms = []string{"1234"}
+	s, h := k.person()
+	if got := k.video(s, h, `{"request":"edit","room":1234}`); got["videoroom"] != "success" {
+		t.Errorf("edit: %v", got)
+	}
+	lost.mu.Lock()
+	lost.janus.deaf = true
+	lost.mu.Unlock()
+	lost.beater.Stop()
+	if got := k.video(s, h, `{"request":"exists","room":1234}`); got["exists"] != false {
+		t.Errorf("exists: %v", got)
+	}
+}
+
 // A handle with a PeerConnection stays where it is, which would end with it.
 func TestLiveHandleStays(t *testing.T) {
 	k, _, media := roomCluster(t)

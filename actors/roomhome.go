@@ -85,7 +85,7 @@ func (r *room) onLocated(l located) {
 			return cmp.Compare(rendezvous(r.name.Partition(), a.Name), rendezvous(r.name.Partition(), b.Name))
 		})
 		r.choose(home, "one of "+strconv.Itoa(len(l.homes))+" that have it")
-	case len(r.record.Made) > 0:
+	case !r.configured():
 		r.remake()
 	default:
 		r.busy = false
