@@ -257,6 +257,36 @@ func TestCallerMoves(t *testing.T) {
 	}
 }
 
+// Two who call each other at once, from one Janus to another, do not miss each other: one of them moves.
+func TestCallEachOther(t *testing.T) {
+	const pairs = 5
+	k, _, media := roomCluster(t)
+	var all []*user
+	var at [2][]*user
+	for len(at[0]) < pairs || len(at[1]) < pairs {
+		u := k.user()
+		if got := u.says(`{"request":"register","username":"u%d"}`, len(all)); got != "registered" {
+			t.Fatalf("register: %s", got)
+		}
+		all = append(all, u)
+		on := slices.Index(media[:], serverOf(t, media, u))
+		at[on] = append(at[on], u)
+	}
+	var calls [2][pairs]string
+	for i := range pairs {
+		a, b := at[0][i], at[1][i]
+		calls[0][i] = a.post(`{"request":"call","username":%q}`, nameOf(all, b))
+		calls[1][i] = b.post(`{"request":"call","username":%q}`, nameOf(all, a))
+	}
+	for i := range pairs {
+		a, b := at[0][i], at[1][i]
+		told := [2]string{a.told(calls[0][i]), b.told(calls[1][i])}
+		if told != [2]string{"calling", "calling"} || serverOf(t, media, a) != serverOf(t, media, b) {
+			t.Errorf("pair %d: told %q, on %s and %s", i, told, serverOf(t, media, a).member.Name, serverOf(t, media, b).member.Name)
+		}
+	}
+}
+
 // Who is in a call stays where he is, whomever he calls; afterwards he moves again.
 func TestCallerInCallStays(t *testing.T) {
 	k, _, media := roomCluster(t)

@@ -3,7 +3,9 @@
 package actors
 
 import (
+	"context"
 	"encoding/json"
+	"strconv"
 
 	"github.com/januscloud/januscloud/actors/plugin"
 	"github.com/januscloud/januscloud/messages"
@@ -100,9 +102,38 @@ func (s *session) unclaim(h *handle) {
 	}
 	name := messages.RoomName{Plugin: h.plugin, Key: h.claimed}
 	h.claimed = ""
-	data, err := json.Marshal(messages.RoomAsk{Claim: messages.ClaimDone, Member: s.member(h)})
-	if err != nil || s.node.Bus.Publish(name.Subject(), "", data) != nil {
-		s.node.metrics.dropped.WithLabelValues("disconnected").Inc() // the grant ends by itself
+	s.node.unclaim(name, s.member(h))
+}
+
+func (n *Node) unclaim(name messages.RoomName, member *messages.RoomMember) {
+	data, err := json.Marshal(messages.RoomAsk{Claim: messages.ClaimDone, Member: member})
+	if err != nil || n.Bus.Publish(name.Subject(), "", data) != nil {
+		n.metrics.dropped.WithLabelValues("disconnected").Inc() // the grant ends by itself
+	}
+}
+
+// meet finds the Janus that a handle with a name of its own must be brought to, as another name is there. Where it must move, its own
+// name is promised to it first, so that nobody else gets the name meanwhile, or looks for it where it is no more; moves tells so. Of
+// two that are about to move to each other the one with the lesser name does, and the other waits for it: each would find the other
+// gone. It blocks until it knows, or ctx ends.
+func (n *Node) meet(ctx context.Context, own, other messages.RoomName, identity string, m *messages.RoomMember) (answer messages.RoomAnswer, moves bool) {
+	elsewhere := func() bool {
+		return answer.Error == nil && !answer.Server.IsZero() && answer.Server != m.Server
+	}
+	for try := 1; ; try++ {
+		answer = n.askRoom(ctx, other, messages.RoomAsk{ID: identity})
+		if !elsewhere() {
+			return answer, false
+		}
+		n.askRoom(ctx, own, messages.RoomAsk{ID: identity + ".move" + strconv.Itoa(try), Claim: messages.ClaimMove, Member: m})
+		answer = n.askRoom(ctx, other, messages.RoomAsk{ID: identity, Hasty: own.Key > other.Key})
+		if elsewhere() {
+			return answer, true
+		}
+		n.unclaim(own, m)
+		if answer.Member == nil {
+			return answer, false
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 type grant struct {
 	to    messages.RoomMember
 	until time.Time
+	moves bool // that one has it, on a Janus that it is about to leave
 	ended bool // while a search is under way, whose outcome may be older: it begins anew
 }
 
@@ -32,7 +33,7 @@ func (g grant) of(m *messages.RoomMember) bool {
 }
 
 // onName answers what was asked before the search began: later ones may know of what came after. Who looks for a name that is
-// promised waits until it is given.
+// promised waits until it is given, and is not sent to where its handle is leaving.
 func (r *room) onName(l located, now time.Time) {
 	if len(l.homes) == 0 && len(l.missing) > 0 && now.Sub(r.trying) < searchTime {
 		r.node.Wheel.Arm(&r.rest, searchPause, func() { r.node.tell(r.self, roomAgain{}) })
@@ -48,11 +49,14 @@ func (r *room) onName(l located, now time.Time) {
 		switch job := r.next(); {
 		case job.ask.Claim != "":
 			r.answer(job, r.claim(job.ask, l.homes, now))
-		case len(l.homes) > 0:
-			r.answer(job, messages.RoomAnswer{Server: l.homes[0]})
-		case r.grant.holds(now):
+		case r.grant.holds(now) && r.grant.moves && job.ask.Hasty:
+			to := r.grant.to
+			r.answer(job, messages.RoomAnswer{Member: &to})
+		case r.grant.holds(now) && (r.grant.moves || len(l.homes) == 0):
 			r.release(job)
 			wait = append(wait, job)
+		case len(l.homes) > 0:
+			r.answer(job, messages.RoomAnswer{Server: l.homes[0]})
 		default:
 			r.answer(job, messages.RoomAnswer{})
 		}
@@ -82,7 +86,7 @@ func (r *room) claim(ask messages.RoomAsk, homes []messages.Member, now time.Tim
 	case elsewhere:
 		return messages.RoomAnswer{Server: homes[0]}
 	}
-	r.grant = grant{to: *ask.Member, until: now.Add(grantTime)}
+	r.grant = grant{to: *ask.Member, until: now.Add(grantTime), moves: ask.Claim == messages.ClaimMove}
 	return messages.RoomAnswer{Member: ask.Member}
 }
 

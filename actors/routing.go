@@ -150,13 +150,12 @@ func (s *session) lookAfter(h *handle, route plugin.Route, done errandDone, body
 	case route.Verb == plugin.Claim:
 		ask = messages.RoomAsk{ID: identity, Claim: messages.ClaimNew, Member: s.member(h)}
 	}
-	own, at := messages.RoomName{Plugin: pkg, Key: h.name}, h.server
-	move := messages.RoomAsk{ID: identity + ".move", Claim: messages.ClaimMove, Member: s.member(h)}
+	own, member := messages.RoomName{Plugin: pkg, Key: h.name}, s.member(h)
 	n.errand(s.self, func(ctx context.Context) any {
-		done.answer = n.askRoom(ctx, name, ask)
-		if home := done.answer.Server; own.Key != "" && route.Verb == plugin.Bind && !home.IsZero() && home != at {
-			n.askRoom(ctx, own, move) // nobody else is to get the name of a handle that changes places
-			done.moves = true
+		if route.Verb == plugin.Bind && own.Key != "" {
+			done.answer, done.moves = n.meet(ctx, own, name, identity, member)
+		} else {
+			done.answer = n.askRoom(ctx, name, ask)
 		}
 		return done
 	})

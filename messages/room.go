@@ -80,6 +80,8 @@ type RoomAsk struct {
 	Beside Member `json:"beside,omitzero"`
 	// Made tells the owner of a room that it was made already, by a request that named no room.
 	Made *RoomMade `json:"made,omitempty"`
+	// Hasty wants to be told at once when a name is about to move, and for whom: Member of the answer. Others wait until it has.
+	Hasty bool `json:"hasty,omitempty"`
 	// Claim asks for a name, for Member. The answer names who may have it: nobody else is granted it for a moment.
 	Claim Claim `json:"claim,omitempty"`
 	// Member is who claims, or gives up, a name.
