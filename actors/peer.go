@@ -29,8 +29,9 @@ type peer struct {
 	asking  string // the name that its owner is being asked for
 	call    string // identity of the request that began the call; empty: there is none
 	with    messages.RoomMember
-	said    int64 // number of the last message to the other side
-	heard   int64 // and of the last from it
+	calling string // the name that it called last, as JSON
+	said    int64  // number of the last message to the other side
+	heard   int64  // and of the last from it
 	out     []messages.PeerMessage
 	sending bool
 	busy    bool     // a request is being looked after

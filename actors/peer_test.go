@@ -4,6 +4,7 @@ package actors
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -124,6 +125,40 @@ func TestPeersCall(t *testing.T) {
 			t.Errorf("heard %v", got)
 		}
 		b.call(a, fmt.Sprintf("a%d", i))
+	}
+}
+
+// Of two who call each other at once, one gets through.
+func TestPeersCallEachOther(t *testing.T) {
+	const pairs = 8
+	k, _ := peerCluster(t)
+	name := func(i, side int) string { return fmt.Sprintf("%c%d", 'a'+side, i) }
+	var who [pairs][2]*user
+	for i := range pairs {
+		who[i] = [2]*user{k.peerUser(name(i, 0)), k.peerUser(name(i, 1))}
+	}
+	var calls [pairs][2]string
+	for i, pair := range who {
+		for side, u := range pair {
+			calls[i][side] = u.postWith(offer, `{"request":"call","username":%q}`, name(i, 1-side))
+		}
+	}
+	for i, pair := range who {
+		told := [2]string{pair[0].told(calls[i][0]), pair[1].told(calls[i][1])}
+		caller := slices.Index(told[:], "calling")
+		if caller < 0 || told[1-caller] != "480" && told[1-caller] != "hangup" {
+			t.Fatalf("pair %d was told %q", i, told)
+		}
+		a, b := pair[caller], pair[1-caller]
+		b.hears("incomingcall")
+		if got := b.told(b.postWith(answer, `{"request":"accept"}`)); got != "accepted" {
+			t.Errorf("accept: %s", got)
+		}
+		a.hears("accepted")
+		if got := a.says(`{"request":"hangup"}`); got != "hangup" {
+			t.Errorf("hangup: %s", got)
+		}
+		b.hears("hangup")
 	}
 }
 

@@ -33,6 +33,7 @@ func (s *session) peerCall(h *handle, r *request, username janusjson.Value) {
 	}
 	call := r.identity
 	p.begin(call, messages.RoomMember{})
+	p.calling = key
 	first := s.peerWords(h, messages.PeerCall, r.Bytes(janusjson.KeyJsep), "")
 	for _, candidate := range p.early {
 		s.peerSay(h, messages.PeerTrickle, candidate, "")
@@ -60,6 +61,9 @@ func (s *session) peerRings(h *handle, r *request, first messages.PeerMessage, f
 	p := h.peer
 	rings := found.Member != nil && !answer.Gone && !answer.Busy && first.Data != nil
 	if p.call != first.Call || s.ending != nil || s.handle(h.id) != h {
+		if with := found.Member; p.call != "" && with != nil && with.Session == p.with.Session && with.Handle == p.with.Handle {
+			s.peerRefuse(h, r, &peerError{480, "Already in a call"}) // he was quicker
+		}
 		if rings { // the caller left meanwhile
 			s.peerOver([]messages.PeerMessage{{
 				Kind: messages.PeerHangup, To: first.To, From: first.From, Name: first.Name, Call: first.Call, N: first.N + 1, Reason: "Remote WebRTC hangup",
@@ -372,13 +376,19 @@ func (s *session) peerHears(h *handle, m *messages.PeerMessage) messages.PeerAns
 	return messages.PeerAnswer{}
 }
 
+// givesWay reports whether the call that the handle is about to begin comes second to one that it gets: of two who call each
+// other at once, the call of the lesser name is the one.
+func (p *peer) givesWay(m *messages.PeerMessage) bool {
+	return p.with.Session == 0 && p.calling == string(m.Name) && string(m.Name) < p.name && m.Data != nil
+}
+
 // peerIncoming rings, unless the handle is in a call already.
 func (s *session) peerIncoming(h *handle, m *messages.PeerMessage) messages.PeerAnswer {
 	p := h.peer
 	switch {
 	case p.name == "":
 		return messages.PeerAnswer{Gone: true}
-	case p.call != "":
+	case p.call != "" && !p.givesWay(m):
 		return messages.PeerAnswer{Busy: true}
 	case m.Data == nil:
 		return messages.PeerAnswer{}
