@@ -319,6 +319,7 @@ type server struct {
 	seq    int
 	janus  scriptedRooms
 	calls  scriptedCalls
+	tapes  scriptedRecordings
 	beater *roster.Beater
 	adopts []messages.Adopt // that it was asked for
 	defers int              // adopts that are not answered
@@ -328,7 +329,7 @@ type server struct {
 
 func (c *cluster) server(name string, changes ...func(*server)) *server {
 	c.t.Helper()
-	s := &server{p: c.process(name), member: messages.NewMember(name), holds: map[uint64]map[uint64]bool{}, acked: map[uint64]uint64{}}
+	s := &server{p: c.process(name), member: messages.NewMember(name), holds: map[uint64]map[uint64]bool{}, acked: map[uint64]uint64{}, tapes: scriptedRecordings{}}
 	for _, change := range changes {
 		change(s)
 	}
@@ -343,7 +344,7 @@ func (c *cluster) server(name string, changes ...func(*server)) *server {
 func (s *server) beat(t *testing.T) {
 	s.beater = roster.NewBeater(s.p.bus, func() messages.Beat {
 		return messages.Beat{Role: messages.RoleMedia, Member: s.member, State: messages.StateReady, Media: &messages.MediaBeat{
-			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1", videoroom: "1", textroom: "1", videocall: "1"}, Handles: s.handles(), MaxHandles: 1000,
+			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1", videoroom: "1", textroom: "1", videocall: "1", recordplay: "1"}, Handles: s.handles(), MaxHandles: 1000,
 		}}
 	})
 	t.Cleanup(s.beater.Stop)
@@ -443,7 +444,9 @@ func (s *server) serve(at messages.MediaSubject, r *janusjson.Message, identity 
 	from := fmt.Sprintf("%v.%d", s.member, s.seq)
 	data := "{}"
 	if r.Verb() == janusjson.VerbMessage || r.Verb() == janusjson.VerbTrickle {
-		data = s.calls.run(at, r)
+		if data = s.tapes.run(r); data == "" {
+			data = s.calls.run(at, r)
+		}
 	}
 	s.mu.Unlock()
 	_ = s.p.bus.Publish(messages.HandleSubject(at.Session, messages.SessionReply, at.Handle), identity, body)

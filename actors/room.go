@@ -254,10 +254,10 @@ func (r *room) serveNowhere(job *roomJob) {
 	switch {
 	case job.ask.Made != nil:
 		r.made(job)
-	case job.ask.Request == "":
+	case job.ask.Request == "" && !job.ask.Makes:
 		r.answer(job, messages.RoomAnswer{})
-	case job.route.Creates && r.node.takes(job.ask.Beside, r.name.Plugin):
-		r.run(job, job.ask.Beside, "beside the handle that asked")
+	case (job.route.Creates || job.ask.Makes) && r.node.takes(job.ask.Beside, r.name.Plugin):
+		r.begin(job, job.ask.Beside, "beside the handle that asked")
 	default: // a Janus knows best what to say
 		r.busy = true
 		r.place(func(p placed) {
@@ -267,9 +267,20 @@ func (r *room) serveNowhere(job *roomJob) {
 				r.pump()
 				return
 			}
-			r.run(job, p.server, p.reason)
+			r.begin(job, p.server, p.reason)
 		})
 	}
+}
+
+// begin has a request run where the room may be from now on, or sends a handle there that makes it.
+func (r *room) begin(job *roomJob, server messages.Member, reason string) {
+	if !job.ask.Makes {
+		r.run(job, server, reason)
+		return
+	}
+	r.settle(server, reason)
+	r.answer(job, messages.RoomAnswer{Server: r.home})
+	r.pump()
 }
 
 // place asks for a Janus that could have the room.
@@ -403,11 +414,13 @@ func (r *room) created(job *roomJob, m roomRan, data janusjson.Object, answer me
 	}
 }
 
-// made takes note of a room that was made by a request which named none.
+// made takes note of a room that was made by a request which named none, or by a handle.
 func (r *room) made(job *roomJob) {
 	made := job.ask.Made
 	r.settle(made.Server, made.Reason)
-	r.record.Made = []json.RawMessage{made.Body}
+	if r.record.Made = nil; len(made.Body) > 0 {
+		r.record.Made = []json.RawMessage{made.Body}
+	}
 	r.emit(messages.EventRoomCreated, made.Server, made.Reason)
 	r.keep(func() { r.answer(job, messages.RoomAnswer{Server: made.Server}) })
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/januscloud/januscloud/actors/plugin"
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/janusjson"
 )
@@ -42,6 +43,7 @@ type remade struct {
 func (r *room) locate() {
 	servers, n, name, stored := r.node.serving(r.name.Plugin), r.node, r.name, r.names == nil
 	r.asked = len(r.jobs)
+	_, hidden := r.router.(plugin.Hides)
 	probe := r.request("", r.router.Probe(name.Key))
 	r.node.errand(r.self, func(ctx context.Context) any {
 		var l located
@@ -55,8 +57,16 @@ func (r *room) locate() {
 		if stored {
 			l.record, l.err = n.store.readRoom(ctx, name)
 		}
+		if hidden && l.err == nil && len(l.homes) == 0 {
+			l.homes = named(servers, l.record.record.Server.Name)
+		}
 		return l
 	})
+}
+
+// named are those of the servers that have a name: one, or none.
+func named(servers []messages.Member, name string) []messages.Member {
+	return slices.DeleteFunc(slices.Clone(servers), func(m messages.Member) bool { return m.Name != name })
 }
 
 // onLocated goes on with what was found: the room is there, or must be made again, or is nowhere.

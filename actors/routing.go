@@ -145,6 +145,8 @@ func (s *session) lookAfter(h *handle, route plugin.Route, done errandDone, body
 	switch {
 	case route.Beside && h.state == bound && h.engaged:
 		ask.Beside = h.server
+	case route.Verb == plugin.Bind && route.Creates:
+		ask = messages.RoomAsk{ID: identity, Makes: true, Beside: h.server}
 	case route.Verb == plugin.Bind:
 		ask = messages.RoomAsk{ID: identity}
 	case route.Verb == plugin.Claim:
@@ -382,12 +384,31 @@ func (s *session) observe(h *handle, from string, m *janusjson.Message) bool {
 	}
 	answers := h.answers(m)
 	s.follows(h, h.router.Observe(m.Verb(), data))
+	s.tells(h, m.Verb(), data)
 	own := s.learn(h, m, data)
 	heard := h.hears(m.Verb(), data)
 	if answers {
 		s.outcome(h)
 	}
 	return heard && !own
+}
+
+// tells the owner of a room of one that a handle has made, and that its Janus will not tell of when it is asked.
+func (s *session) tells(h *handle, verb janusjson.Verb, data janusjson.Object) {
+	router, hides := h.router.(plugin.Hides)
+	if !hides {
+		return
+	}
+	key, hidden := router.Hidden(verb, data)
+	if !hidden || len(key) > maxRoomKey {
+		return
+	}
+	n, name := s.node, messages.RoomName{Plugin: h.plugin, Key: key}
+	made := messages.RoomAsk{ID: h.identity + ".made", Made: &messages.RoomMade{Server: h.server, Reason: "made there by a handle"}}
+	n.errand(s.self, func(ctx context.Context) any {
+		n.askRoom(ctx, name, made)
+		return peerStep{func() {}}
+	})
 }
 
 // follows notes what an event changed.

@@ -76,7 +76,10 @@ type RoomAsk struct {
 	Request string `json:"request,omitempty"`
 	// Body is what the plugin is to be sent, with Request.
 	Body json.RawMessage `json:"body,omitempty"`
-	// Beside is where the room is to be made, if the Request makes one and that media server can; zero: wherever.
+	// Makes: without a Request, the asker is about to make the room where the answer says, unless it is somewhere already. Who
+	// asks next is sent there, too.
+	Makes bool `json:"makes,omitempty"`
+	// Beside is where the room is to be made, if it is to be and that media server can; zero: wherever.
 	Beside Member `json:"beside,omitzero"`
 	// Made tells the owner of a room that it was made already, by a request that named no room.
 	Made *RoomMade `json:"made,omitempty"`
@@ -99,11 +102,11 @@ const (
 	ClaimFree Claim = "free" // the handle does not want it any more, where no Janus keeps the names
 )
 
-// RoomMade is a room that a Janus gave an id to.
+// RoomMade is a room that a Janus gave an id to, or does not tell of when it is asked.
 type RoomMade struct {
 	Server Member          `json:"server"`
 	Reason string          `json:"reason"`
-	Body   json.RawMessage `json:"body"` // that makes it again, with that id
+	Body   json.RawMessage `json:"body,omitempty"` // that makes it again, with that id; none: nothing does
 }
 
 // RoomMember is a handle of a session as the holder of a name.

@@ -227,3 +227,22 @@ func invalid(text []byte) bool {
 	_, err := janusjson.ParseObject(text)
 	return err != nil
 }
+
+// TestHidden: only who begins a private recording is told of something that nobody lists.
+func TestHidden(t *testing.T) {
+	r, ok := RecordPlay().(Hides)
+	if !ok {
+		t.Fatal("recordings are not hidden")
+	}
+	for data, want := range map[string]string{
+		`{"recordplay":"event","result":{"status":"recording","id":7,"is_private":true}}`:  "7",
+		`{"recordplay":"event","result":{"status":"recording","id":7,"is_private":false}}`: "",
+		`{"recordplay":"event","result":{"status":"recording","id":7}}`:                    "",
+		`{"recordplay":"event","result":{"status":"stopped","id":7,"is_private":true}}`:    "",
+		`{"recordplay":"event","error_code":420,"error":"Recording 7 already exists"}`:     "",
+	} {
+		if key, ok := r.Hidden(janusjson.VerbEvent, object(t, data)); ok != (want != "") || ok && key != want {
+			t.Errorf("%s: %q, %v", data, key, ok)
+		}
+	}
+}

@@ -97,6 +97,14 @@ type Router interface {
 	Observe(verb janusjson.Verb, data janusjson.Object) Change
 }
 
+// Hides is a Router for a plugin whose Janus does not tell of all its rooms when it is asked: the handle that makes such a one is
+// told of it, and nobody else.
+type Hides interface {
+	Router
+	// Hidden reads the id of such a room from a message that tells of it; verb and data are those of Observe.
+	Hidden(verb janusjson.Verb, data janusjson.Object) (key string, ok bool)
+}
+
 // Routers are routers by plugin.
 type Routers map[string]Router
 

@@ -72,6 +72,7 @@ func TestRequests(t *testing.T) {
 			for name := range strings.FieldsSeq(names) {
 				want := Route{Verb: verbs[word], Request: name, Key: "1234", Keep: keep}
 				want.Clients = pkg == "janus.plugin.textroom" || pkg == "janus.plugin.recordplay" && name == "list"
+				want.Creates = pkg == "janus.plugin.recordplay" && name == "record"
 				if pkg == "janus.plugin.textroom" && want.Verb != Any {
 					want.Shared, want.Key, want.Part = true, textRooms, "1234"
 				}
