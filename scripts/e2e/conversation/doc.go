@@ -34,6 +34,6 @@
 // the protocol janus-admin-protocol speaks to the Admin API, whose secret is "overlord".
 //
 // In texts, $name is the id that the reply to the transaction "name" gave in data.id; $name_room, $name_id and $name_stream are
-// room, id and stream.id in what a plugin answered; $fresh1 to $fresh9 are random ids that
+// room, id and stream.id in what a plugin answered, with their quotes where they are texts; $fresh1 to $fresh9 are random ids that
 // nobody has; $file.sdp is a file of the archive as a JSON string, its lines ended as SDP wants it; $$ is a dollar sign.
 package conversation

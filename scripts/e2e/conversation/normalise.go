@@ -203,8 +203,9 @@ func (o over) raced(body map[string]any) bool {
 	return false
 }
 
-// longNumber is one that no code, size or counter of a conversation reaches, but nearly every random id.
-var longNumber = regexp.MustCompile(`\b[0-9]{9,}\b`)
+// longNumber is one that no code, size or counter of a conversation reaches, but nearly every random id, or a random id that is a
+// text.
+var longNumber = regexp.MustCompile(`\b([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9]{9,})\b`)
 
 // id writes a number: by its name when it is an id, as it is when it is none.
 func (n *normaliser) id(number string) string {

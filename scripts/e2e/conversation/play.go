@@ -169,9 +169,10 @@ func (p *player) remark(format string, args ...any) {
 	p.out.Remarks = append(p.out.Remarks, fmt.Sprintf(format, args...))
 }
 
-// learn gives an id its name.
+// learn gives an id its name; texts have their quotes.
 func (p *player) learn(name, id string) {
 	p.ids[name] = id
+	id = strings.Trim(id, `"`)
 	if _, known := p.out.names[id]; !known {
 		p.out.names[id] = "$" + name
 	}
@@ -374,7 +375,7 @@ func (p *player) learnFrom(m lab.Message) {
 		path []string
 	}{{"_room", []string{"room"}}, {"_id", []string{"id"}}, {"_stream", []string{"stream", "id"}}} {
 		id := string(m.Get(append([]string{"plugindata", "data"}, of.path...)...))
-		if longNumber.FindString(id) == id && id != "" {
+		if bare := strings.Trim(id, `"`); bare != "" && longNumber.FindString(bare) == bare {
 			p.learn(m.Transaction+of.name, id)
 		}
 	}

@@ -151,6 +151,30 @@ func TestRemarks(t *testing.T) {
 	}
 }
 
+// TestPluginTexts: so has what it drew as a text, in texts of errors as well.
+func TestPluginTexts(t *testing.T) {
+	const id = "0d2dd75c-1db2-4c2a-9b2e-123456789012"
+	var said []string
+	server := scripted(t, func(n int, message string) []string {
+		said = append(said, message)
+		if n > 1 {
+			return []string{`{"janus":"success","transaction":"end","plugindata":{"data":{"error":"No such room (` + id + `)"}}}`}
+		}
+		return []string{`{"janus":"success","transaction":"made","plugindata":{"data":{"room":"` + id + `"}}}`}
+	})
+	out, err := play(t, `a > {"janus":"x","transaction":"made"}`+"\n"+`a > {"janus":"x","room":$made_room,"transaction":"end"}`, server)
+	if err != nil || len(said) != 2 || !strings.Contains(said[1], `"room":"`+id+`"`) {
+		t.Fatalf("said %q, %v", said, err)
+	}
+	want := []string{
+		`{"janus":"success","plugindata":{"data":{"room":"$made_room"}},"transaction":"made"}`,
+		`{"janus":"success","plugindata":{"data":{"error":"No such room ($made_room)"}},"transaction":"end"}`,
+	}
+	if got := mustStreams(t, out, nil)["a"]; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // TestPluginIDs: what a plugin drew has a name, and may be said again.
 func TestPluginIDs(t *testing.T) {
 	var said []string
