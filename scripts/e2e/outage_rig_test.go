@@ -36,9 +36,11 @@ func faultTime(t *testing.T, variable string, usual time.Duration) time.Duration
 type ordeal struct {
 	name    string
 	clients int
-	happens func()        // on a goroutine of its own, while clients ask
-	pause   time.Duration // that a client may see; 0: any
-	refused bool          // requests may fail with an error, as long as they have one answer each
+	happens func()          // on a goroutine of its own, while clients ask
+	pause   time.Duration   // that a client may see; 0: any
+	refused bool            // requests may fail with an error, as long as they have one answer each
+	idle    int             // sessions that are there besides
+	then    func([]*caller) // looks at more, while the sessions are there; may be nil
 }
 
 // endure has clients with two handles each ask while something happens. None may miss, or see twice, anything, and afterwards all
@@ -66,7 +68,10 @@ func (c *testCluster) endure(t *testing.T, o ordeal) {
 		t.Errorf("a session had no answer for %v, want %v at most", longest, o.pause)
 	}
 	c.checkEndured(ctx, t, callers, spare, o.refused)
-	c.checkOwners(t, o.clients)
+	c.checkOwners(t, o.clients+o.idle)
+	if o.then != nil {
+		o.then(callers)
+	}
 	each(t, callers, func(_ int, k *caller) error { return k.Destroy(ctx, k.session) })
 	each(t, callers, func(_ int, k *caller) error { return k.Close() })
 }
