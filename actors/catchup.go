@@ -23,9 +23,9 @@ const (
 // taken over, and the former owner may have died with it; or an event shows that one before it got lost, with a NATS server
 // perhaps. What they say now waits behind that.
 type catching struct {
-	owed  map[messages.Member]struct{} // media servers that have not told all
-	last  map[string]uint64            // number of the last event of each that was told again, or that the client has
-	holes map[string]uint64            // number of an event of each that is missing
+	owed  map[string]struct{} // media servers that have not told all
+	last  map[string]uint64   // number of the last event of each that was told again, or that the client has
+	holes map[string]uint64   // number of an event of each that is missing
 	queue []*inbound
 	tries int
 	timer wheel.Timer
@@ -37,24 +37,22 @@ type catchDue struct{}
 // catchUp asks a new owner's media servers for the events that were not acknowledged. The edge of the session leaves out what it
 // has written already; of long polls, and of connections that closed, edges have told.
 func (s *session) catchUp() {
-	c := &catching{last: s.written, owed: map[messages.Member]struct{}{}}
+	c := &catching{last: s.written, owed: map[string]struct{}{}}
 	if s.written = nil; c.last == nil {
 		c.last = map[string]uint64{}
 	}
 	for _, server := range s.servers {
-		c.owed[server] = struct{}{}
+		if origin := s.node.originOf(server); origin != "" {
+			c.owed[origin] = struct{}{}
+		}
 	}
 	s.beginCatching(c)
 }
 
 // missed asks a media server for what got lost up to an event of it.
 func (s *session) missed(server string, hole uint64) {
-	member, err := messages.ParseMember(server)
-	if err != nil {
-		return
-	}
 	s.node.metrics.holes.Inc()
-	c := &catching{owed: map[messages.Member]struct{}{member: {}}, last: map[string]uint64{}, holes: map[string]uint64{server: hole}}
+	c := &catching{owed: map[string]struct{}{server: {}}, last: map[string]uint64{}, holes: map[string]uint64{server: hole}}
 	for _, h := range s.heard {
 		c.last[h.server] = h.last
 	}
@@ -80,7 +78,7 @@ func (s *session) askReplay(c *catching) {
 	}
 	c.tries++
 	for server := range c.owed {
-		if err != nil || !s.node.alive(server) {
+		if err != nil || !s.node.tells(server) {
 			delete(c.owed, server)
 			continue
 		}
@@ -148,11 +146,10 @@ func (s *session) eventAgain(in *inbound) {
 
 // caught hears that a media server has told all.
 func (s *session) caught(server string) {
-	member, err := messages.ParseMember(server)
-	if s.catching == nil || err != nil {
+	if s.catching == nil {
 		return
 	}
-	if delete(s.catching.owed, member); len(s.catching.owed) == 0 {
+	if delete(s.catching.owed, server); len(s.catching.owed) == 0 {
 		s.caughtUp()
 	}
 }

@@ -224,9 +224,24 @@ func (n *Node) cutOff() bool {
 func (n *Node) waited() time.Time { return time.Unix(0, n.waiting.Load()) }
 
 // alive reports whether a media server is heard.
-func (n *Node) alive(server messages.Member) bool {
+func (n *Node) alive(server messages.Member) bool { return n.originOf(server) != "" }
+
+// originOf is the name that the events of a media server bear; empty for one that is not heard.
+func (n *Node) originOf(server messages.Member) string {
+	if p, ok := n.Roster.View().Find(messages.RoleMedia, server.Name); ok && !p.Silent && p.Beat.Member == server {
+		return p.Beat.EventOrigin()
+	}
+	return ""
+}
+
+// tells reports whether the media server is heard that numbers events with this name.
+func (n *Node) tells(origin string) bool {
+	server, err := messages.ParseMember(origin)
+	if err != nil {
+		return false
+	}
 	p, ok := n.Roster.View().Find(messages.RoleMedia, server.Name)
-	return ok && !p.Silent && p.Beat.Member == server
+	return ok && !p.Silent && p.Beat.EventOrigin() == origin
 }
 
 // emit publishes an event for analytics. Events are not on any path that a client waits for; one that NATS does not

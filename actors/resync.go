@@ -69,7 +69,7 @@ func (h *handle) hears(verb janusjson.Verb, data janusjson.Object) bool {
 func (s *session) onGap(origin string) {
 	server, _, _ := messages.CutOrigin(origin)
 	for _, h := range s.handles {
-		if h.state == bound && h.server.String() == server {
+		if h.state == bound && s.node.originOf(h.server) == server {
 			s.resync(h)
 		}
 	}

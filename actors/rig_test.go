@@ -333,8 +333,10 @@ func (c *cluster) server(name string, changes ...func(*server)) *server {
 	for _, change := range changes {
 		change(s)
 	}
-	if _, err := s.p.bus.Own(messages.MediaPrefix(s.member), 0, s.receive); err != nil {
-		c.t.Fatal(err)
+	for _, prefix := range []string{messages.MediaPrefix(s.member), messages.KeptPrefix(s.member.String())} {
+		if _, err := s.p.bus.Own(prefix, 0, s.receive); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 	s.beat(c.t)
 	return s
@@ -384,7 +386,7 @@ func (s *server) receive(m *bus.Msg) {
 		}
 		return
 	}
-	if m.Subject == messages.MediaReplay(s.member) {
+	if m.Subject == messages.MediaReplay(s.member.String()) {
 		s.replay(m)
 		return
 	}

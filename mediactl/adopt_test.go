@@ -12,6 +12,7 @@ import (
 
 	"github.com/januscloud/januscloud/mediactl/janustest"
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
 	"github.com/januscloud/januscloud/scripts/lab"
 )
 
@@ -274,5 +275,35 @@ func TestTwin(t *testing.T) {
 	r.net.Settle(t)
 	if n := r.count(func(m message) bool { return m.Reply == identity }); n != 0 {
 		t.Error("it still answers")
+	}
+}
+
+// A role that was kept from running numbers its events through, under the name that they bore before: their owners tell what comes
+// twice by it.
+func TestWokenNumbers(t *testing.T) {
+	f := newFake(t)
+	p := f.connect(polite)
+	p.run()
+	p.bound(1)
+	said := func() string {
+		f.take()
+		p.say(`{"janus":"event","session_id":1,"sender":%d,"plugindata":{}}`, f.ours[handleKey{1, 1}].janus)
+		return f.take()[0].Reply
+	}
+	first := said()
+	f.sleeps = true
+	f.receive(woken{})
+	if f.sleeps || f.member.String() == f.origin {
+		t.Fatal("it has no new incarnation")
+	}
+	second := said()
+	origin, before := messages.CutBefore(second)
+	name, seq, _ := messages.CutOrigin(first)
+	if want := fmt.Sprintf("%s.%d", name, seq+1); origin != want || before != seq || name != f.origin {
+		t.Errorf("numbered %s, then %s", first, second)
+	}
+	f.receive(&bus.Msg{Subject: messages.MediaAcked(f.origin), Data: messages.Acked{Session: 1, Seq: seq + 1}.Append(nil)})
+	if f.undelivered.count != 0 {
+		t.Errorf("%d events are kept though they were acknowledged", f.undelivered.count)
 	}
 }

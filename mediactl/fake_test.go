@@ -35,7 +35,7 @@ func newFake(t testing.TB, changes ...func(*server)) *fake {
 	m := messages.Member{Name: "media-1", Inc: "inc1"}
 	f.server = &server{
 		world: f, wheel: wheel.New(0), log: slog.New(slog.DiscardHandler), metrics: newMetrics(), status: newStatus(time.Now()),
-		member: m, names: namesOf(m), mapping: newMapping(), flight: newInFlight(), undelivered: newUndelivered(),
+		member: m, names: namesOf(m), origin: m.String(), mapping: newMapping(), flight: newInFlight(), undelivered: newUndelivered(),
 	}
 	f.memory = newMemory(0, time.Now(), func(n int) { f.metrics.forgotten.Add(float64(n)) })
 	for _, change := range changes {

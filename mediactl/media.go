@@ -73,6 +73,8 @@ type Media struct {
 	beater *roster.Beater
 
 	sub      atomic.Pointer[bus.Subscription] // of member
+	origin   string                           // the first incarnation, which events bear the name of
+	kept     *bus.Subscription                // of what concerns those
 	pulse    pulse
 	slept    atomic.Pointer[time.Time] // since when the process did not run, for the actor to conclude from
 	deposed  chan struct{}             // closed when another process has the name
@@ -159,6 +161,7 @@ func newMedia(o Options) (*Media, error) {
 	}
 	now, member := time.Now(), messages.NewMember(o.Name)
 	m.member.Store(&member)
+	m.origin = member.String()
 	m.pulse.last.Store(&now)
 	m.administrator = newAdministrator(m)
 	m.steward = newSteward(m)
@@ -188,6 +191,9 @@ func (m *Media) start() error {
 	m.dialer.work.Go(func() { m.dialer.run(ctx) })
 	m.tell(begin{})
 	err := m.listen(m.Member())
+	if err == nil {
+		m.kept, err = m.options.Bus.Own(messages.KeptPrefix(m.origin), 0, func(msg *bus.Msg) { m.tell(msg) })
+	}
 	m.startPulse()
 	m.unwatch = m.options.Roster.Watch(m.lookForTwin)
 	m.steward.start()
@@ -261,7 +267,7 @@ func (m *Media) newServer(now time.Time) *server {
 	member := m.Member()
 	s := &server{
 		world: m, wheel: m.options.Wheel, log: m.log, metrics: m.metrics, status: m.status, member: member,
-		names: namesOf(member), cap: m.options.MaxHandles, mapping: newMapping(), flight: newInFlight(), undelivered: newUndelivered(),
+		names: namesOf(member), origin: m.origin, cap: m.options.MaxHandles, mapping: newMapping(), flight: newInFlight(), undelivered: newUndelivered(),
 	}
 	s.memory = newMemory(m.options.MemoryBytes, now, func(n int) { m.metrics.forgotten.Add(float64(n)) })
 	if m.options.APISecret != "" {
@@ -313,6 +319,9 @@ func (m *Media) stop(ctx context.Context) {
 	if sub := m.sub.Load(); sub != nil {
 		m.linger(ctx)
 		sub.Cancel()
+	}
+	if m.kept != nil {
+		m.kept.Cancel()
 	}
 	m.steward.stop()
 	if m.server != nil {
@@ -367,10 +376,14 @@ func (m *Media) beatNow() messages.Beat {
 	if m.asleep() && state != messages.StateLeaving {
 		state = messages.StateJoining // nothing is heard until there is another incarnation
 	}
-	return messages.Beat{
+	b := messages.Beat{
 		Role: messages.RoleMedia, Member: m.Member(), State: state,
 		Host: m.host, Region: m.options.Region, Load: m.options.Load.Value(), Media: m.status.beat(),
 	}
+	if m.origin != b.Member.String() {
+		b.Media.Origin = m.origin
+	}
+	return b
 }
 
 var _ world = (*Media)(nil)

@@ -207,7 +207,7 @@ func (s *server) event(session, handle uint64, body []byte) {
 	s.seq++
 	s.metrics.events.Inc()
 	before, dropped := s.undelivered.add(session, keptEvent{handle, s.seq, body}, s.now)
-	from := messages.AppendOrigin(make([]byte, 0, 96), s.names.member, s.seq, before)
+	from := messages.AppendOrigin(make([]byte, 0, 96), s.origin, s.seq, before)
 	if dropped > 0 {
 		s.metrics.overflow.Add(float64(dropped))
 	}

@@ -45,6 +45,7 @@ type server struct {
 	status  *status
 	member  messages.Member
 	names   names
+	origin  string // the first incarnation, which numbers the events
 	secret  []byte // towards Janus, as a JSON string; nil: none
 	cap     int    // on handles, as configured; see maxHandles
 
@@ -67,12 +68,11 @@ type server struct {
 }
 
 // names are texts that are made of the member over and over.
-type names struct{ member, ask, adopt, info, replay, acked string }
+type names struct{ ask, adopt, info string }
 
 func namesOf(m messages.Member) names {
 	return names{
-		member: m.String(), ask: messages.MediaAsk(m), adopt: messages.MediaAdopt(m), info: messages.MediaInfo(m),
-		replay: messages.MediaReplay(m), acked: messages.MediaAcked(m.String()),
+		ask: messages.MediaAsk(m), adopt: messages.MediaAdopt(m), info: messages.MediaInfo(m),
 	}
 }
 
@@ -153,9 +153,9 @@ func (s *server) fromBus(m *bus.Msg) {
 		s.adopt(m)
 	case m.Subject == s.names.info:
 		s.askInfo(m)
-	case m.Subject == s.names.replay:
+	case messages.IsMediaReplay(m.Subject):
 		s.replay(m)
-	case m.Subject == s.names.acked:
+	case messages.IsMediaAcked(m.Subject):
 		s.acked(m)
 	default:
 		s.request(m)

@@ -151,7 +151,7 @@ func (s *server) acked(m *bus.Msg) {
 // tellLasts asks owners that have not acknowledged an event for long whether they have it.
 func (s *server) tellLasts(now time.Time) {
 	s.undelivered.lasts(now, func(session, seq uint64) {
-		from := messages.AppendOrigin(nil, s.names.member, seq, 0)
+		from := messages.AppendOrigin(nil, s.origin, seq, 0)
 		if s.publish(messages.HandleSubject(session, messages.SessionLast, 0), string(from), nil) != nil {
 			s.metrics.drop("last_disconnected")
 		}
@@ -172,12 +172,12 @@ func (s *server) replay(m *bus.Msg) {
 	}
 	for _, e := range s.undelivered.of[ask.Session].events {
 		s.metrics.replayed.Inc()
-		from := messages.AppendOrigin(nil, s.names.member, e.seq, 0)
+		from := messages.AppendOrigin(nil, s.origin, e.seq, 0)
 		if s.publish(messages.HandleSubject(ask.Session, messages.SessionAgain, e.handle), string(from), e.body) != nil {
 			s.metrics.drop("event_disconnected")
 		}
 	}
-	if s.publish(messages.HandleSubject(ask.Session, messages.SessionCaught, 0), s.names.member, nil) != nil {
+	if s.publish(messages.HandleSubject(ask.Session, messages.SessionCaught, 0), s.origin, nil) != nil {
 		s.metrics.drop("event_disconnected")
 	}
 }

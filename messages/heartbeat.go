@@ -81,6 +81,16 @@ type MediaBeat struct {
 	Sessions   int               `json:"sessions"`
 	Handles    int               `json:"handles"`
 	MaxHandles int               `json:"max_handles"` // cap on handles; 0 = none
+	// Origin is the process's first incarnation, by which its events are named; empty: it is the present one.
+	Origin string `json:"origin,omitempty"`
+}
+
+// EventOrigin is the name that the events of a media server bear.
+func (b *Beat) EventOrigin() string {
+	if b.Media == nil || b.Media.Origin == "" {
+		return b.Member.String()
+	}
+	return b.Media.Origin
 }
 
 // Serves reports whether new handles may be placed here: Janus is up, in whatever protection.

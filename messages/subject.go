@@ -29,8 +29,8 @@ import (
 //	janus.media.<server>.ask, janus.media.<server>.info                  control: take-over; server_info
 //	janus.media.<server>.admin                                           Admin API to media server: AdminCall; reply = an inbox, for an AdminResult
 //	janus.session.<partition>.<session>.again.<handle>, .caught.0        media server to new owner: recent events once more; that was all; reply = <server>.<seq>, <server>
-//	janus.media.<server>.replay                                          new owner to media server: Replay
-//	janus.media.<server>.acked                                           session node to media server: events that clients have (Acked, several)
+//	janus.kept.<server>.replay                                           owner to media server: Replay
+//	janus.kept.<server>.acked                                            session node to media server: events that clients have (Acked, several)
 //	janus.media.<server>.plugin                                          owner of a room to media server: PluginRequest; reply = an inbox
 //	janus.room.<partition>.<key>.<plugin>                                to the owner of a room: RoomAsk; reply = an inbox, for a RoomAnswer
 //	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
@@ -45,6 +45,7 @@ import (
 const (
 	sessionPrefix   = "janus.session."
 	mediaPrefix     = "janus.media."
+	keptPrefix      = "janus.kept."
 	edgePrefix      = "janus.edge."
 	nodePrefix      = "janus.node."
 	heartbeatPrefix = "janus.heartbeat."
@@ -63,6 +64,10 @@ func SessionPrefix(partition int) string { return sessionPrefix + strconv.Itoa(p
 // MediaPrefix is the subject that a media server's actor receives below.
 func MediaPrefix(server Member) string { return mediaPrefix + server.String() }
 
+// KeptPrefix is the subject that a media server's actor receives below what concerns the events that it keeps. Events bear the name
+// of the first incarnation, whatever becomes of the process: they are numbered through.
+func KeptPrefix(server string) string { return keptPrefix + server }
+
 // EdgePrefix is the subject that an edge receives below.
 func EdgePrefix(edge Member) string { return edgePrefix + edge.String() }
 
@@ -79,14 +84,27 @@ func HeartbeatSubject(role Role, name string) string {
 func MediaAsk(server Member) string    { return MediaPrefix(server) + ".ask" }
 func MediaAdopt(server Member) string  { return MediaPrefix(server) + ".adopt" }
 func MediaInfo(server Member) string   { return MediaPrefix(server) + ".info" }
-func MediaReplay(server Member) string { return MediaPrefix(server) + ".replay" }
-func MediaAcked(server string) string  { return mediaPrefix + server + ".acked" }
+func MediaReplay(server string) string { return KeptPrefix(server) + keptReplay }
+func MediaAcked(server string) string  { return KeptPrefix(server) + keptAcked }
 func EdgeAsk(edge Member) string       { return EdgePrefix(edge) + ".ask" }
 func EdgeResend(edge Member) string    { return EdgePrefix(edge) + ".resend" }
 func NodeYield(node Member) string     { return NodePrefix(node) + ".yield" }
 func NodeWritten(node Member) string   { return NodePrefix(node) + ".written" }
 func NodeAnswer(node Member, ask string) string {
 	return NodePrefix(node) + ".answer." + ask
+}
+
+const (
+	keptReplay = ".replay"
+	keptAcked  = ".acked"
+)
+
+// IsMediaReplay and IsMediaAcked tell what a subject below a KeptPrefix is.
+func IsMediaReplay(subject string) bool { return isKept(subject, keptReplay) }
+func IsMediaAcked(subject string) bool  { return isKept(subject, keptAcked) }
+
+func isKept(subject, what string) bool {
+	return strings.HasPrefix(subject, keptPrefix) && strings.HasSuffix(subject, what)
 }
 
 // SessionKind is what a message on a session's subject is.

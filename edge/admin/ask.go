@@ -109,9 +109,12 @@ func (a *Admin) askOwner(ctx context.Context, session, handle uint64, order mess
 	ctx, cancel := context.WithTimeout(ctx, longPatience)
 	defer cancel()
 	data, err := json.Marshal(order)
-	for err == nil {
+	for again := false; err == nil; again = true {
 		var answer messages.AdminAnswer
 		if answer, err = a.tryOwner(ctx, messages.AdminSubject(session, handle), data, order.Act); err == nil {
+			if again && doneBefore(order.Act, answer.Error) {
+				answer.Error = nil
+			}
 			return answer
 		}
 		if len(a.nodes()) > 0 && bus.Pause(ctx, ownerRetry) {
@@ -122,6 +125,20 @@ func (a *Admin) askOwner(ctx context.Context, session, handle uint64, order mess
 	return messages.AdminAnswer{Error: messages.Errorf(messages.CodeUnknown, "The session's owner does not answer")}
 }
 
+// doneBefore reports whether the answer to a second try tells that the first one was carried out, though its answer got lost: what
+// was to go is gone.
+func doneBefore(act messages.AdminAct, e *messages.Error) bool {
+	switch {
+	case e == nil:
+		return false
+	case act == messages.AdminDestroy:
+		return e.Code == messages.CodeSessionNotFound
+	case act == messages.AdminDetach:
+		return e.Code == messages.CodeSessionNotFound || e.Code == messages.CodeHandleNotFound
+	}
+	return false
+}
+
 const (
 	// ownerRetry is the time between two tries to reach the owner of a session.
 	ownerRetry = 100 * time.Millisecond
@@ -129,7 +146,7 @@ const (
 	ownerPatience = time.Second
 )
 
-// tryOwner puts an order to an owner once. What an owner carried out and could not answer for is found done by the next one.
+// tryOwner puts an order to an owner once.
 func (a *Admin) tryOwner(ctx context.Context, subject string, order []byte, act messages.AdminAct) (answer messages.AdminAnswer, err error) {
 	if act != messages.AdminBind {
 		var cancel context.CancelFunc

@@ -105,3 +105,31 @@ func TestOwnerDies(t *testing.T) {
 		t.Errorf("the next owner's answer: %+v", got)
 	}
 }
+
+// What an owner carried out and could not answer for was done: that there is nothing left of it is no error.
+func TestOwnerDiesAfterwards(t *testing.T) {
+	a, _ := start(t, nil)
+	hearNode(t, a, "node")
+	const session, answered = 78, 79
+	for id, silent := range map[uint64]bool{session: true, answered: false} {
+		owner, err := a.opts.Bus.Own(messages.SessionPrefix(messages.PartitionOf(id)), 0, func(m *bus.Msg) {
+			if silent {
+				silent = false
+				return // it dies when it has ended the session
+			}
+			body, _ := json.Marshal(messages.AdminAnswer{Error: messages.ErrSessionNotFound(id)})
+			_ = a.opts.Bus.Publish(m.Reply, "", body)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer owner.Cancel()
+	}
+	destroy := messages.AdminOrder{Act: messages.AdminDestroy}
+	if got := a.askOwner(t.Context(), session, 0, destroy); got.Error != nil {
+		t.Errorf("a session that is gone at the second try: %v", got.Error)
+	}
+	if got := a.askOwner(t.Context(), answered, 0, destroy); got.Error == nil {
+		t.Error("a session that was never there was ended")
+	}
+}

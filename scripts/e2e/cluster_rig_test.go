@@ -56,9 +56,8 @@ func startCluster(t *testing.T, shape clusterShape) *testCluster {
 	for n := range shape.nodes {
 		c.nodes = append(c.nodes, c.role("session", n, shape.sessionFlags...))
 	}
-	for n, j := range c.janus {
-		c.media = append(c.media, c.role("media", n,
-			"--janus", j.WSURL(), "--janus-admin", j.Config.AdminWSURL(), "--janus-admin-secret", j.Config.AdminSecret))
+	for n := range c.janus {
+		c.media = append(c.media, c.startMedia(n))
 	}
 	edgeFlags := append([]string{"--ws", "127.0.0.1:0", "--http", "127.0.0.1:0"}, shape.edgeFlags...)
 	for n := range shape.edges {
@@ -76,6 +75,13 @@ func (c *testCluster) role(role string, n int, flags ...string) *lab.RoleProcess
 	}
 	args := []string{"--nats", url, "--name", fmt.Sprintf("%s-%d", role, n+1), "--health", "127.0.0.1:0"}
 	return lab.Role(c.t, role, append(args, flags...)...)
+}
+
+// startMedia starts the media role beside the n-th Janus.
+func (c *testCluster) startMedia(n int) *lab.RoleProcess {
+	c.t.Helper()
+	j := c.janus[n]
+	return c.role("media", n, "--janus", j.WSURL(), "--janus-admin", j.Config.AdminWSURL(), "--janus-admin-secret", j.Config.AdminSecret)
 }
 
 // urls are the WebSocket addresses of the edges.

@@ -20,14 +20,20 @@ import (
 const (
 	// mediaPause is how long a client may go without an answer when the media role of its Janus is restarted.
 	mediaPause = 5 * time.Second
+	// twinTime is how long a media role must be silent before another one gets its name.
+	twinTime = 2500 * time.Millisecond
 	// mediaClients is how many clients a restarted media role serves.
 	mediaClients = 50
 )
 
-// TestRestartMedia kills (-9) a media role under load, freezes it, and has it leave in order, each time with a successor of the
-// same name or itself going on: the sessions and handles of its Janus are the same before and after, and every request is answered.
+// TestRestartMedia kills (-9) a media role under load, freezes it, has it leave in order, and wakes it beside a twin, each time with
+// a successor of the same name or itself going on: the sessions and handles of its Janus are the same before and after, and every request is answered.
 func TestRestartMedia(t *testing.T) {
-	c := startCluster(t, clusterShape{nats: 1, edges: 1, nodes: 1, janus: 1, change: func(j *janusproc.Config) { j.EventLoops = 2 }})
+	frozen := faultTime(t, "E2E_MEDIA_FROZEN", 2500*time.Millisecond)
+	c := startCluster(t, clusterShape{
+		nats: 1, edges: 1, nodes: 1, janus: 1, change: func(j *janusproc.Config) { j.EventLoops = 2 },
+		sessionFlags: []string{"--media-grace", (frozen + 10*time.Second).String()},
+	})
 	media := c.media[0]
 	for _, tt := range []struct {
 		name string
@@ -37,8 +43,19 @@ func TestRestartMedia(t *testing.T) {
 		{"stopped", func() { media.Stop(); media.Restart() }},
 		{"frozen", func() {
 			media.Freeze()
-			<-time.After(2500 * time.Millisecond) // the time itself is what is tested
+			rest(frozen)
 			media.Thaw()
+		}},
+		{"twinned", func() {
+			media.Freeze()
+			rest(twinTime)
+			c.startMedia(0)
+			media.Thaw()
+			select {
+			case <-media.Done():
+			case <-within(t, answerTime).Done():
+				t.Error("the role that woke beside its twin goes on")
+			}
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { c.restartMedia(t, tt.name, tt.end) })
@@ -89,8 +106,8 @@ func (c *testCluster) restartMedia(t *testing.T, name string, happens func()) {
 	longest := pauses[len(pauses)-1]
 	t.Logf("%s: longest pause of each of %d sessions: median %v, longest %v; %d messages of unknown outcome, the events of %d lost", name,
 		len(pauses), pauses[len(pauses)/2].Round(time.Millisecond), longest.Round(time.Millisecond), refused, lost)
-	if longest > mediaPause {
-		t.Errorf("a session had no answer for %v, want %v at most", longest, mediaPause)
+	if limit := max(mediaPause, faultTime(t, "E2E_MEDIA_FROZEN", 0)+mediaPause); longest > limit {
+		t.Errorf("a session had no answer for %v, want %v at most", longest, limit)
 	}
 	if refused > 2*len(callers) {
 		t.Errorf("%d messages have an unknown outcome, though each client sends one at a time", refused)
