@@ -207,7 +207,7 @@ func (m *Media) listen(as messages.Member) error {
 		switch {
 		case m.asleep() || m.Member() != as || m.isDeposed():
 			m.metrics.drop("asleep")
-		case !m.administrator.take(msg) && !m.steward.take(msg):
+		case !m.administrator.take(msg) && !m.steward.take(msg) && !m.takeOrder(msg):
 			m.tell(msg)
 		}
 	})

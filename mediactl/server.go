@@ -133,6 +133,8 @@ func (s *server) receive(message any) {
 		s.onHopeOver()
 	case keepaliveDue:
 		s.onKeepaliveDue(m.session, time.Now())
+	case evict:
+		s.evict()
 	case quiesce:
 		s.idle = m.done
 		s.checkIdle()

@@ -39,6 +39,7 @@ import (
 //	janus.node.<node>.answer.<ask>, janus.node.<node>.yield              control: answers to an ask; planned hand-over
 //	janus.node.<node>.written                                            edge to session node: how far it has come with deliveries (Written, several)
 //	janus.node.<node>.admin                                              Admin API to session node: NodeOrder; reply = an inbox, for NodeSessions
+//	janus.edge.<edge>.drain, janus.node.<node>.drain, janus.media.<server>.drain    DrainOrder; reply = an inbox, for a DrainAnswer
 //	janus.heartbeat.<role>.<name>                                        Beat
 //	janus.suspect.<member>                                               a request for the member met no responder
 //	janus.event.<kind>.<action>.…                                        Event, for analytics

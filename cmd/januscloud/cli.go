@@ -30,6 +30,9 @@ type cli struct {
 	Session sessionCommand `cmd:"" help:"Own sessions and decide which Janus serves a handle."`
 	Media   mediaCommand   `cmd:"" help:"Serve one Janus, beside it."`
 	Node    nodeCommand    `cmd:"" help:"session and media in one process: the usual companion of a Janus."`
+	Servers serversCommand `cmd:"" help:"List the roles of a running cluster: state, load, what they serve."`
+	Drain   drainCommand   `cmd:"" help:"Have a role take no new work and give away what it has, before an upgrade."`
+	Undrain undrainCommand `cmd:"" help:"Have a role that drains take work again."`
 	Doctor  doctorCommand  `cmd:"" help:"Look at a running cluster and say what is wrong."`
 	Config  configCommand  `cmd:"" help:"Check a configuration file, or write one to start from."`
 	Version versionCommand `cmd:"" help:"Print the version."`

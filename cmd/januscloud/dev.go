@@ -146,7 +146,7 @@ func (c *devCommand) startRoles(ctx context.Context, p *process, servers []fleet
 	for _, s := range servers {
 		if err := p.startMedia(ctx, "media "+s.Name, mediactl.Options{
 			Name: s.Name, JanusURL: s.URL, AdminURL: s.AdminURL, MaxHandles: mediactl.AutoHandles,
-		}); err != nil {
+		}, config.Part{}); err != nil {
 			return readyLine{}, err
 		}
 	}

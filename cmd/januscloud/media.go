@@ -16,6 +16,7 @@ type mediaCommand struct {
 	config.Health
 	config.Cluster
 	config.Media
+	config.Part
 }
 
 // Help is the end of the command's help.
@@ -35,7 +36,7 @@ func (c *mediaCommand) Run(w *world) error {
 		if err != nil {
 			return readyLine{}, err
 		}
-		if err := p.startMedia(ctx, "media", mediaOptions(name, c.Region, c.Media)); err != nil {
+		if err := p.startMedia(ctx, "media", mediaOptions(name, c.Region, c.Media), c.Part); err != nil {
 			return readyLine{}, err
 		}
 		return readyLine{role: "media", name: name, nats: p.servers()}, nil
@@ -60,13 +61,14 @@ func maxHandles(c config.Cap) int {
 }
 
 // startMedia starts a media role, known to health as check.
-func (p *process) startMedia(ctx context.Context, check string, o mediactl.Options) error {
+func (p *process) startMedia(ctx context.Context, check string, o mediactl.Options, c config.Part) error {
 	o.Bus, o.Roster, o.Wheel, o.Load, o.Log, o.Registry = p.bus, p.roster, p.wheel, p.load, p.log, p.registry
 	m, err := mediactl.Start(ctx, o)
 	if err != nil {
 		return err
 	}
 	p.add(check, m)
+	p.onDrain(c.DrainTimeout, m.Drain)
 	p.endWith(ctx, m.Deposed(), fmt.Errorf("media server %q: %w: another process has taken over", o.Name, mediactl.ErrNameTaken))
 	return nil
 }

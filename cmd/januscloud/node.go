@@ -18,6 +18,7 @@ type nodeCommand struct {
 	config.Grace
 	config.Plugins
 	config.Media
+	config.Part
 }
 
 // Help is the end of the command's help.
@@ -42,7 +43,7 @@ func (c *nodeCommand) Run(w *world) error {
 		if _, err := p.startSession(ctx, name, c.Region, c.Session, c.Records, c.Grace, c.Plugins); err != nil {
 			return readyLine{}, err
 		}
-		if err := p.startMedia(ctx, "media", mediaOptions(name, c.Region, c.Media)); err != nil {
+		if err := p.startMedia(ctx, "media", mediaOptions(name, c.Region, c.Media), c.Part); err != nil {
 			return readyLine{}, err
 		}
 		return readyLine{role: "node", name: name, nats: p.servers()}, nil

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,14 +33,21 @@ type process struct {
 	health   *health.Health
 	address  string // of the health server; empty when there is none
 	cluster
-	steps []step     // in the order of the start
-	ended chan error // why the process ends by itself; one
+	steps  []step // in the order of the start
+	drains []drain
+	ended  chan error // why the process ends by itself; one
 }
 
 // step is something that was started and has to be stopped.
 type step struct {
 	what string
 	stop func(ctx context.Context) error
+}
+
+// drain is something that drains before it is stopped.
+type drain struct {
+	within time.Duration // 0: it does not
+	drain  func(ctx context.Context)
 }
 
 // role is what edge, session and media have in common.
@@ -49,8 +57,8 @@ type role interface {
 	Stop(ctx context.Context) error
 }
 
-// serve runs a process: start brings its roles up and says what to print when they serve; then it waits for a signal
-// and stops everything, the last started first.
+// serve runs a process: start brings its roles up and says what to print when they serve; then it waits for a signal, drains
+// what is to be drained, and stops everything, the last started first.
 func (w *world) serve(g config.General, h config.Health, start func(ctx context.Context, p *process) (readyLine, error)) error {
 	log, err := newLog(w.stderr, g)
 	if err != nil {
@@ -68,6 +76,8 @@ func (w *world) serve(g config.General, h config.Health, start func(ctx context.
 	if err == nil {
 		select {
 		case <-ctx.Done():
+			p.health.Stopping()
+			p.drain(context.WithoutCancel(ctx))
 		case err = <-p.ended:
 		}
 	}
@@ -144,6 +154,27 @@ func (p *process) endWith(ctx context.Context, over <-chan struct{}, why error) 
 		case <-ctx.Done():
 		}
 	}()
+}
+
+// onDrain notes what drains before anything is stopped, for the given time at the most.
+func (p *process) onDrain(within time.Duration, do func(ctx context.Context)) {
+	p.drains = append(p.drains, drain{within, do})
+}
+
+// drain drains everything at once. A process that must end before that is done is ended by a second signal.
+func (p *process) drain(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, d := range p.drains {
+		if d.within == 0 {
+			continue
+		}
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, d.within)
+			defer cancel()
+			d.drain(ctx)
+		})
+	}
+	all.Wait()
 }
 
 // errStop says that something did not end in time. The process ends without it.

@@ -75,6 +75,38 @@ func TestServeStopsInReverseOrder(t *testing.T) {
 	})
 }
 
+// TestServeDrains drains everything at once, each for its own time, before anything is stopped.
+func TestServeDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, signals, _, _ := fakeWorld()
+		var notes []string
+		done, drained := make(chan error), make(chan string, 3)
+		go func() {
+			done <- w.serve(general(), config.Health{}, func(_ context.Context, p *process) (readyLine, error) {
+				p.onStop("drains", func(context.Context) error { close(drained); return nil })
+				for within, what := range map[time.Duration]string{0: "never", time.Second: "short", time.Hour: "long"} {
+					p.onDrain(within, func(ctx context.Context) {
+						<-ctx.Done()
+						drained <- what
+					})
+				}
+				return readyLine{role: "edge", name: "a"}, nil
+			})
+		}()
+		start := time.Now()
+		signals <- syscall.SIGTERM
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		for what := range drained {
+			notes = append(notes, what)
+		}
+		if want := []string{"short", "long"}; !slices.Equal(notes, want) || time.Since(start) != time.Hour {
+			t.Errorf("%q drained before the stop, after %v, want %q", notes, time.Since(start), want)
+		}
+	})
+}
+
 func TestServeUndoesAFailedStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _, _, out := fakeWorld()

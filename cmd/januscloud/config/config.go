@@ -14,9 +14,9 @@ import "time"
 // Config holds every setting of every command. A command embeds the groups that it uses; keys and variables of the
 // other groups are known to it and ignored, so that one file can serve a whole cluster.
 type Config struct {
-	General `title:"General" commands:"dev, edge, session, media, node, doctor"`
+	General `title:"General" commands:"dev, edge, session, media, node, doctor, servers, drain, undrain"`
 	Health  `title:"Health and metrics" commands:"dev, edge, session, media, node"`
-	Cluster `title:"The cluster" commands:"edge, session, media, node, doctor"`
+	Cluster `title:"The cluster" commands:"edge, session, media, node, doctor, servers, drain, undrain"`
 	Access  `title:"What clients must present" commands:"edge, dev"`
 	Edge    `title:"Client transports" commands:"edge, dev"`
 	Admin   `title:"Admin API" commands:"edge, dev"`
@@ -25,6 +25,7 @@ type Config struct {
 	Grace   `title:"Media roles that are not heard" commands:"session, node, dev"`
 	Plugins `title:"Plugins of one's own" commands:"session, node, dev"`
 	Media   `title:"The Janus beside a media role" commands:"media, node"`
+	Part    `title:"Leaving" commands:"media, node"`
 	Dev     `title:"The cluster in one process" commands:"dev"`
 }
 
@@ -127,6 +128,11 @@ type Media struct {
 	MaxHandles       Cap      `name:"max-handles" default:"auto" placeholder:"N|auto" help:"Most handles on the Janus; 0 for no limit, auto for what suits its event_loops."`
 	JanusAPISecret   Secret   `name:"janus-api-secret" placeholder:"SECRET|@FILE" help:"api_secret of the Janus."`
 	JanusAdminSecret Secret   `name:"janus-admin-secret" placeholder:"SECRET|@FILE" help:"admin_secret of the Janus."`
+}
+
+// Part is how a media role drains.
+type Part struct {
+	DrainTimeout time.Duration `name:"drain-timeout" default:"0s" help:"How long SIGTERM waits for calls to end. 0s does not: the next process on this Janus goes on with them. To stop the Janus as well, drain its media role before (januscloud drain)."`
 }
 
 // Dev is the cluster in one process.
