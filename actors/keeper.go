@@ -21,8 +21,6 @@ import (
 const (
 	// joinTime is how long a new node only listens: three beats, so that it has heard everybody who lives.
 	joinTime = 3*messages.BeatInterval + messages.BeatInterval/2
-	// offerTime is how long partitions stay on offer before their owner serves them again.
-	offerTime = time.Second
 	// proveTime is how long JetStream may take to accept a write that proves something.
 	proveTime = time.Second
 )
@@ -30,7 +28,6 @@ const (
 type (
 	viewChanged      struct{ view *roster.View }
 	keeperTick       struct{}
-	flushYields      struct{}
 	leave            struct{ done chan struct{} }
 	partitionRefused struct {
 		index int
@@ -49,13 +46,16 @@ type keeper struct {
 	self   *actor.PID
 	joined chan struct{} // closed when the node serves; nil afterwards
 
-	parts     [messages.Partitions]*actor.PID // nil: never owned
-	owned     map[int]messages.Epoch
-	takeovers map[string]*takeover
-	offers    map[messages.Member]messages.PartitionSet // ready to be offered
-	offered   map[int]time.Time                         // since when
-	edges     map[messages.Member]bool                  // heard
-	media     []mediaSeen                               // heard
+	parts      [messages.Partitions]*actor.PID // nil: never owned
+	owned      map[int]messages.Epoch
+	takeovers  map[string]*takeover
+	asked      map[int]bool                              // to yield
+	offers     map[messages.Member]messages.PartitionSet // ready to be offered
+	offered    map[int]offered
+	passing    map[messages.Member]time.Time // who has taken what was offered, and does not serve it yet: since when it is on offer
+	handedOver chan struct{}                 // closed when nothing is left to be given away; nil: nobody waits for that
+	edges      map[messages.Member]bool      // heard
+	media      []mediaSeen                   // heard
 
 	heirs  *heirs
 	takers []string // that heirs was computed for
@@ -70,7 +70,7 @@ type keeper struct {
 func newKeeper(n *Node, joined chan struct{}) *keeper {
 	return &keeper{
 		node: n, made: n.store.made, joined: joined, owned: map[int]messages.Epoch{}, takeovers: map[string]*takeover{},
-		offers: map[messages.Member]messages.PartitionSet{}, offered: map[int]time.Time{}, edges: map[messages.Member]bool{},
+		offers: map[messages.Member]messages.PartitionSet{}, offered: map[int]offered{}, asked: map[int]bool{}, passing: map[messages.Member]time.Time{}, edges: map[messages.Member]bool{},
 	}
 }
 
@@ -91,12 +91,9 @@ func (k *keeper) Receive(ctx actor.Context) {
 	case takeoverDue:
 		k.onTakeoverDue(m)
 	case yielded:
-		set := k.offers[m.to]
-		set.Add(m.index)
-		k.offers[m.to] = set
-		k.offered[m.index] = time.Now()
-	case flushYields:
-		k.sendOffers()
+		k.onYielded(m)
+	case handOver:
+		k.onHandOver(m)
 	case partitionRefused:
 		k.onRefused(m)
 	case proven:
@@ -126,12 +123,11 @@ func (k *keeper) control(m *bus.Msg) {
 	case "written":
 		k.written(m)
 	case "yield":
-		var y messages.Yield
-		if err := json.Unmarshal(m.Data, &y); err != nil {
-			k.node.Log.Warn("offer not understood", "error", err)
-			return
-		}
-		k.takeAll(k.without(y.Partitions), "offered by "+y.From.Name)
+		k.onOffer(m.Data)
+	case "taken":
+		k.onTaken(m.Data)
+	case "drain":
+		k.onDrain(m)
 	}
 }
 
@@ -144,6 +140,7 @@ func (k *keeper) review() {
 	k.depose(v)
 	k.watchEdges(v)
 	k.watchMedia(v)
+	k.maybeHandedOver(v)
 	if !k.node.beater.Awake() || !k.join() {
 		return
 	}
@@ -195,7 +192,7 @@ func (k *keeper) claim(v *roster.View) {
 		k.serve()
 		return
 	}
-	k.takeAll(set, "")
+	k.takeAll(set, messages.Member{})
 }
 
 // serve tells Start that the node is up: it is known to take part, and everything that falls to it is taken and loaded.
@@ -239,8 +236,9 @@ func (k *keeper) without(set messages.PartitionSet) messages.PartitionSet {
 	return set
 }
 
-// takeAll becomes the owner of the partitions, with one epoch, and begins to find out what is in them.
-func (k *keeper) takeAll(set messages.PartitionSet, why string) {
+// takeAll becomes the owner of the partitions, with one epoch, and begins to find out what is in them. former offered them; zero:
+// nobody serves them.
+func (k *keeper) takeAll(set messages.PartitionSet, former messages.Member) {
 	if set.Len() == 0 {
 		return
 	}
@@ -254,13 +252,14 @@ func (k *keeper) takeAll(set messages.PartitionSet, why string) {
 		k.node.tell(k.parts[p], take{epoch})
 	}
 	k.announce()
-	if why == "" {
-		why = "of " + ownersOf(v, set)
+	why := "of " + ownersOf(v, set)
+	if !former.IsZero() {
+		why = "offered by " + former.Name
 	}
 	k.node.Log.Info("taking partitions", "count", set.Len(), "partitions", set.String(), "epoch", epoch.String(), "why", why)
 	k.node.metrics.takeovers.Add(float64(set.Len()))
 	k.node.emit(messages.Event{Type: messages.EventOwnerTaken, Reason: fmt.Sprintf("%d partitions %s", set.Len(), why)})
-	k.begin(set, epoch, v)
+	k.begin(set, epoch, former, v)
 }
 
 // ownersOf names who owned the partitions.
@@ -294,46 +293,6 @@ func (k *keeper) announce() {
 	k.node.metrics.partitions.Set(float64(len(k.owned)))
 	if k.node.beater != nil {
 		k.node.beater.Now()
-	}
-}
-
-// offer gives empty partitions to the nodes that they fall to, so that newcomers get their share. Partitions with live
-// sessions stay.
-func (k *keeper) offer(v *roster.View) {
-	now := time.Now()
-	for p, since := range k.offered {
-		if now.Sub(since) > offerTime {
-			delete(k.offered, p)
-			k.node.tell(k.parts[p], resume{})
-		}
-	}
-	if len(k.takeovers) > 0 {
-		return
-	}
-	for p := range k.owned {
-		if k.heirs[p] == k.node.Name || k.heirs[p] == "" {
-			continue
-		}
-		if _, on := k.offered[p]; on {
-			continue
-		}
-		if peer, ok := v.Find(messages.RoleSession, k.heirs[p]); ok {
-			k.node.tell(k.parts[p], yieldIfEmpty{peer.Beat.Member})
-		}
-	}
-	k.node.tell(k.self, flushYields{})
-}
-
-func (k *keeper) sendOffers() {
-	for to, set := range k.offers {
-		delete(k.offers, to)
-		data, err := json.Marshal(messages.Yield{From: k.node.member, Partitions: set})
-		if err == nil {
-			err = k.node.Bus.Publish(messages.NodeYield(to), "", data)
-		}
-		if err != nil {
-			k.node.Log.Warn("offer not sent", "to", to.String(), "error", err)
-		}
 	}
 }
 

@@ -147,10 +147,11 @@ func (n *Node) Ready() error {
 	return nil
 }
 
-// Stop leaves the cluster: the last heartbeat says so, and the successors take the partitions over at once. Sessions
-// live on with them. It is idempotent.
+// Stop leaves the cluster: the partitions are given to the others (see Drain), the last heartbeat says that the node leaves, and what
+// is left is taken over at once. Sessions live on with the successors. It is idempotent.
 func (n *Node) Stop(ctx context.Context) error {
 	n.stopOnce.Do(func() {
+		n.Drain(ctx)
 		n.state.Store(messages.StateLeaving)
 		n.unfollowSettings()
 		if n.unwatch != nil {

@@ -64,13 +64,7 @@ type (
 	refused      struct{ epoch messages.Epoch } // somebody honours a greater epoch
 	raise        struct{ epoch messages.Epoch } // go on with this epoch
 	deposed      struct{}                       // another node owns the partition
-	yieldIfEmpty struct{ to messages.Member }   // give it away, if it holds no session
-	yielded      struct {                       // to the keeper: it may be given away
-		index int
-		to    messages.Member
-	}
-	resume       struct{} // nobody took what was offered
-	dozed        struct{} // what came while the node could not act may be let in
+	dozed        struct{}                       // what came while the node could not act may be let in
 	sessionEnded struct {
 		id   uint64
 		tomb tombstone
@@ -127,8 +121,8 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.count(m)
 	case deposed:
 		p.leave()
-	case yieldIfEmpty:
-		p.yield(m.to)
+	case yield:
+		p.yield(m)
 	case resume:
 		p.resume()
 	case dozed:
@@ -411,23 +405,7 @@ func (p *partition) waitForRecords(m *bus.Msg) {
 	p.receive(m, time.Now())
 }
 
-func (p *partition) yield(to messages.Member) {
-	if p.state != serving || len(p.sessions) > 0 || p.unread {
-		return
-	}
-	p.state = yielding
-	p.node.tell(p.node.keeper, yielded{p.index, to})
-}
-
-func (p *partition) resume() {
-	if p.state != yielding {
-		return
-	}
-	p.state = serving
-	p.letIn(time.Now())
-}
-
-// leave stops owning the partition: another node does. What was held for the time of an offer is passed to it.
+// leave stops owning the partition: another node does.
 func (p *partition) leave() {
 	offered := p.state == yielding
 	p.state, p.dozing = absent, false
@@ -436,11 +414,8 @@ func (p *partition) leave() {
 		sub.Cancel()
 	}
 	p.subs = nil
-	for _, held := range p.unhold() {
-		if offered {
-			// What is lost here is repeated by its edge.
-			_ = p.node.Bus.Publish(held.Subject, held.Reply, held.Data)
-		}
+	if held := p.unhold(); offered {
+		p.passOn(held)
 	}
 	p.drop()
 }

@@ -31,6 +31,7 @@ type takeover struct {
 	answered map[messages.Member]bool // media servers that did
 	read     bool                     // the records are read
 	served   bool                     // the partitions serve; only the records are late
+	former   messages.Member          // who offered the partitions; zero: nobody
 	found    map[uint64]*found
 	timer    wheel.Timer
 	cancel   context.CancelFunc
@@ -80,12 +81,12 @@ type (
 )
 
 // begin asks the ends and reads the records.
-func (k *keeper) begin(set messages.PartitionSet, epoch messages.Epoch, v *roster.View) {
+func (k *keeper) begin(set messages.PartitionSet, epoch messages.Epoch, former messages.Member, v *roster.View) {
 	ctx, cancel := context.WithCancel(k.node.errands.ctx)
 	t := &takeover{
 		id: strconv.FormatUint(epoch.Number, 36) + "-" + strconv.Itoa(len(k.takeovers)), set: set, epoch: epoch, started: time.Now(),
 		waiting: map[messages.Member]bool{}, answered: map[messages.Member]bool{}, found: map[uint64]*found{},
-		raised: map[int]messages.Epoch{}, cancel: cancel,
+		raised: map[int]messages.Epoch{}, cancel: cancel, former: former,
 	}
 	k.takeovers[t.id] = t
 	ask, err := json.Marshal(messages.Ask{Node: k.node.member, Epoch: epoch, Partitions: set})
@@ -272,6 +273,7 @@ func (k *keeper) onTakeoverDue(m takeoverDue) {
 	}
 	t.served = true
 	k.hand(t, false)
+	k.tellFormer(t)
 }
 
 // finish hands the partitions what was found and ends the takeover.
@@ -280,6 +282,9 @@ func (k *keeper) finish(t *takeover) {
 	k.node.Wheel.Disarm(&t.timer)
 	delete(k.takeovers, t.id)
 	k.hand(t, true)
+	if !t.served {
+		k.tellFormer(t)
+	}
 	k.node.metrics.takeover.Observe(time.Since(t.started).Seconds())
 	k.node.Log.Info("partitions served", "count", t.set.Len(), "sessions", len(t.found), "after", time.Since(t.started))
 	k.review()

@@ -144,8 +144,9 @@ type Refusal struct {
 	Epoch Epoch `json:"epoch"`
 }
 
-// Yield is sent by an owner to the node that is to have partitions which hold nothing but the future: the receiver
-// takes them over as from the dead, the sender keeps their requests until it hears the new epoch.
+// Yield is sent by an owner to the node that is to have partitions: the receiver takes them over as from the dead, the
+// sender acts for them no more until it hears the new epoch, or that nobody has taken them. The receiver sends it back when it
+// serves them.
 type Yield struct {
 	From       Member       `json:"from"`
 	Partitions PartitionSet `json:"partitions"`

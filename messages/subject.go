@@ -36,7 +36,7 @@ import (
 //	janus.edge.<edge>.<connection>.<session>.<n>[.r]                     an Identity: owner to edge, reply = Delivery
 //	janus.edge.<edge>.<connection>.event                                 owner to edge, reply = Delivery
 //	janus.edge.<edge>.ask, janus.edge.<edge>.resend                      control: take-over; requests that did not arrive
-//	janus.node.<node>.answer.<ask>, janus.node.<node>.yield              control: answers to an ask; planned hand-over
+//	janus.node.<node>.answer.<ask>, janus.node.<node>.yield, .taken      control: answers to an ask; planned hand-over (Yield)
 //	janus.node.<node>.written                                            edge to session node: how far it has come with deliveries (Written, several)
 //	janus.node.<node>.admin                                              Admin API to session node: NodeOrder; reply = an inbox, for NodeSessions
 //	janus.edge.<edge>.drain, janus.node.<node>.drain, janus.media.<server>.drain    DrainOrder; reply = an inbox, for a DrainAnswer
@@ -80,7 +80,7 @@ func HeartbeatSubject(role Role, name string) string {
 	return heartbeatPrefix + string(role) + "." + name
 }
 
-// MediaAsk, MediaAdopt, MediaInfo, MediaReplay, MediaAcked, EdgeAsk, EdgeResend, NodeYield, NodeWritten and NodeAnswer are the control
+// MediaAsk, MediaAdopt, MediaInfo, MediaReplay, MediaAcked, EdgeAsk, EdgeResend, NodeYield, NodeTaken, NodeWritten and NodeAnswer are the control
 // subjects of one member.
 func MediaAsk(server Member) string    { return MediaPrefix(server) + ".ask" }
 func MediaAdopt(server Member) string  { return MediaPrefix(server) + ".adopt" }
@@ -90,6 +90,7 @@ func MediaAcked(server string) string  { return KeptPrefix(server) + keptAcked }
 func EdgeAsk(edge Member) string       { return EdgePrefix(edge) + ".ask" }
 func EdgeResend(edge Member) string    { return EdgePrefix(edge) + ".resend" }
 func NodeYield(node Member) string     { return NodePrefix(node) + ".yield" }
+func NodeTaken(node Member) string     { return NodePrefix(node) + ".taken" }
 func NodeWritten(node Member) string   { return NodePrefix(node) + ".written" }
 func NodeAnswer(node Member, ask string) string {
 	return NodePrefix(node) + ".answer." + ask

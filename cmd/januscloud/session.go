@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/januscloud/januscloud/actors"
 	"github.com/januscloud/januscloud/actors/plugin"
@@ -43,6 +44,9 @@ func (c *sessionCommand) Run(w *world) error {
 	})
 }
 
+// handOverTime is more than a session role takes to give away what it has.
+const handOverTime = 5 * time.Second
+
 // startSession starts the session role.
 func (p *process) startSession(ctx context.Context, name, region string, c config.Session, r config.Records, g config.Grace, plugins config.Plugins) (readyLine, error) {
 	routers, err := routersOf(plugins)
@@ -57,6 +61,7 @@ func (p *process) startSession(ctx context.Context, name, region string, c confi
 		return readyLine{}, err
 	}
 	p.add("session", n)
+	p.onDrain(handOverTime, n.Drain)
 	return readyLine{role: "session", name: name, nats: p.servers()}, nil
 }
 
