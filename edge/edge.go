@@ -60,6 +60,7 @@ type Edge struct {
 	info        *cluster
 
 	stopping   atomic.Bool
+	draining   atomic.Bool
 	transports []transport
 	nats       *natsAPI // nil: not served
 	beater     *roster.Beater
@@ -70,10 +71,10 @@ type Edge struct {
 }
 
 // controls are subjects that are compared with over and over.
-type controls struct{ ask, resend string }
+type controls struct{ ask, resend, drain string }
 
 func controlsOf(m messages.Member) controls {
-	return controls{messages.EdgeAsk(m), messages.EdgeResend(m)}
+	return controls{messages.EdgeAsk(m), messages.EdgeResend(m), messages.DrainSubject(messages.RoleEdge, m)}
 }
 
 // newEdge makes an edge that does nothing yet.
@@ -172,6 +173,8 @@ func (e *Edge) Ready() error {
 	switch {
 	case e.stopping.Load():
 		return errors.New("edge is stopping")
+	case e.draining.Load():
+		return errors.New("edge is draining")
 	case !e.opts.Bus.Connected():
 		return errors.New("not connected to NATS")
 	}
@@ -214,12 +217,9 @@ func (e *Edge) Stop(ctx context.Context) error {
 
 func (e *Edge) beat() messages.Beat {
 	b := messages.Beat{
-		Role: messages.RoleEdge, Member: e.member, State: messages.StateReady,
+		Role: messages.RoleEdge, Member: e.member, State: e.state(),
 		Host: e.host, Region: e.opts.Region, Load: e.opts.Load.Value(),
-		Edge: &messages.EdgeBeat{Connections: e.connections.count() + int(e.polls.Load())},
-	}
-	if e.stopping.Load() {
-		b.State = messages.StateDraining
+		Edge: &messages.EdgeBeat{Connections: e.clients()},
 	}
 	if e.tokens != nil {
 		seen := e.tokens.Revision()

@@ -45,6 +45,9 @@ func (h *httpTransport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target, known := h.base.Parse(r.RequestURI)
 	x := &exchange{httpTransport: h, w: w, r: r, target: target, answer: make(chan []byte, 1)}
 	h.edge.cors.Tell(w.Header(), r.Header)
+	if h.edge.draining.Load() {
+		w.Header().Set("Connection", "close") // the next one finds another edge
+	}
 	h.requests.Add(1)
 	defer h.requests.Add(-1)
 	method := strings.ToUpper(r.Method)

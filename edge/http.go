@@ -101,6 +101,9 @@ func (h *httpTransport) serve(context.Context) {
 	}
 }
 
+// disconnect does nothing: whoever has asked for something gets his answer.
+func (h *httpTransport) disconnect() {}
+
 // stop ends long polls as if their time were up, and lets other requests have their answers. Events of those who polled
 // stay with their sessions' owners: any edge can fetch them.
 func (h *httpTransport) stop(ctx context.Context) error {

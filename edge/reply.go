@@ -22,6 +22,9 @@ func (e *Edge) receive(m *bus.Msg) {
 	case e.controls.resend:
 		e.askedAgain(m)
 		return
+	case e.controls.drain:
+		e.takeOrder(m)
+		return
 	}
 	s, err := messages.ParseEdgeSubject(m.Subject)
 	if m.NoResponders {

@@ -27,6 +27,8 @@ type transport interface {
 	clients() int
 	// serve accepts clients until ctx ends or the transport is stopped.
 	serve(ctx context.Context)
+	// disconnect sends the clients that are there elsewhere, and does not wait for them. The transport serves on.
+	disconnect()
 	// stop sends the clients that are there elsewhere and waits for them, until ctx ends.
 	stop(ctx context.Context) error
 	// abandon ends a transport that never served.

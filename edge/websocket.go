@@ -73,6 +73,8 @@ func (w *webSocket) stop(ctx context.Context) error {
 	return w.server.Shutdown(ctx, ws.StatusGoingAway, "edge is stopping")
 }
 
+func (w *webSocket) disconnect() { w.server.Disconnect(ws.StatusGoingAway, "edge drains") }
+
 func (w *webSocket) clients() int { return w.server.Len() }
 
 func (w *webSocket) scheme() string { return w.name }

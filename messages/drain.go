@@ -77,5 +77,5 @@ func (b *Beat) Left() (n int, what string) {
 // Drained reports whether the role has been drained: it takes no new work, and nothing is left of the old.
 func (b *Beat) Drained() bool {
 	n, _ := b.Left()
-	return b.State == StateDraining && n == 0 && (b.Edge == nil || b.Edge.Closed)
+	return b.State == StateDraining && n == 0
 }

@@ -36,9 +36,8 @@ func TestDrained(t *testing.T) {
 		what string
 		want bool
 	}{
-		{Beat{State: StateDraining, Edge: &EdgeBeat{}}, 0, "connections", false}, // its doors are open
-		{Beat{State: StateDraining, Edge: &EdgeBeat{Closed: true}}, 0, "connections", true},
-		{Beat{State: StateDraining, Edge: &EdgeBeat{Closed: true, Connections: 3}}, 3, "connections", false},
+		{Beat{State: StateDraining, Edge: &EdgeBeat{}}, 0, "connections", true},
+		{Beat{State: StateDraining, Edge: &EdgeBeat{Connections: 3}}, 3, "connections", false},
 		{Beat{State: StateDraining, Session: &SessionBeat{Owned: []OwnedRange{{Partitions: AllPartitions()}}}}, Partitions, "partitions", false},
 		{Beat{State: StateDraining, Session: &SessionBeat{}}, 0, "partitions", true},
 		{Beat{State: StateDraining, Media: &MediaBeat{Handles: 1}}, 1, "handles", false},

@@ -99,8 +99,7 @@ func (m *MediaBeat) Serves() bool { return m.Janus == JanusUp || m.Janus == Janu
 // EdgeBeat is an edge's part of a Beat.
 type EdgeBeat struct {
 	Connections int    `json:"connections"`
-	Closed      bool   `json:"closed,omitempty"` // it is drained so far that clients cannot connect any more
-	WS          string `json:"ws,omitempty"`     // address of its WebSocket transport
+	WS          string `json:"ws,omitempty"` // address of its WebSocket transport
 	HTTP        string `json:"http,omitempty"`
 	// Tokens is the revision of the stored tokens that is in force there; nil where none are asked for.
 	Tokens *uint64 `json:"tokens,omitempty"`

@@ -53,7 +53,7 @@ Or run a cluster:
 
 Every flag is also an environment variable (--log-level: JANUSCLOUD_LOG_LEVEL) and a key of the YAML file that --config names. A flag wins over the environment, the environment over the file.
 
-A role that serves prints one line, "ready role=... name=...", to standard output, and nothing else there. Logs go to standard error. SIGTERM and SIGINT end it in good order, a second one at once.`
+A role that serves prints one line, "ready role=... name=...", to standard output, and nothing else there. Logs go to standard error. SIGTERM and SIGINT drain it and end it in good order, a second one at once.`
 }
 
 // world is what a command has of the system around it; tests make their own.

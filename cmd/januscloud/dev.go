@@ -150,7 +150,7 @@ func (c *devCommand) startRoles(ctx context.Context, p *process, servers []fleet
 			return readyLine{}, err
 		}
 	}
-	edge := edgeSettings{c.Edge, c.Access, c.Admin, c.Session}
+	edge := edgeSettings{c.Edge, c.Access, c.Admin, c.Session, config.Leave{}}
 	listened := []listener{{&edge.WS, "ws"}, {&edge.WSS, "wss"}, {&edge.HTTP, "http"}, {&edge.HTTPS, "https"}}
 	if edge.AdminSecret.Reveal() != "" {
 		listened = append(listened, listener{&edge.AdminHTTP, "admin-http"}, listener{&edge.AdminWS, "admin-ws"},

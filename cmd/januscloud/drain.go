@@ -34,11 +34,11 @@ type drainCommand struct {
 func (drainCommand) Help() string {
 	return `A role that drains goes on with what it has and takes nothing new:
 
-    edge      fails /readyz at once, refuses connections after --lame-duck; done when its last client has left
+    edge      fails /readyz, so that load balancers send it nobody; done when its last client has left
     session   gives its sessions to the other session nodes, which takes a second or so and is not noticed
     media     gets no new handles, but in rooms that are there; done when its last handle is gone
 
-It keeps draining until it stops, or until januscloud undrain. Draining twice does no harm. SIGTERM drains edges and session roles by itself; a media role is drained before its Janus is stopped: when only the role is restarted, its calls go on without it. The exit code is 1 when something is left.
+It keeps draining until it stops, or until januscloud undrain. Draining twice does no harm. SIGTERM drains edges (--lame-duck) and session roles by itself; a media role is drained before its Janus is stopped: when only the role is restarted, its calls go on without it. The exit code is 1 when something is left.
 
 Examples:
 
@@ -71,7 +71,7 @@ type undrainCommand struct {
 
 // Help is the end of the command's help.
 func (undrainCommand) Help() string {
-	return `The contrary of januscloud drain. An edge listens again where it did before; a session role gets the partitions that fall to it as they become empty.
+	return `The contrary of januscloud drain. A session role gets the partitions that fall to it as they become empty.
 
 Example:
 

@@ -21,6 +21,7 @@ type edgeCommand struct {
 	config.Access
 	config.Admin
 	config.Session
+	config.Leave
 }
 
 // Help is the end of the command's help.
@@ -40,7 +41,7 @@ func (c *edgeCommand) Run(w *world) error {
 		if err != nil {
 			return readyLine{}, err
 		}
-		return p.startEdge(ctx, name, c.Region, edgeSettings{c.Edge, c.Access, c.Admin, c.Session})
+		return p.startEdge(ctx, name, c.Region, edgeSettings{c.Edge, c.Access, c.Admin, c.Session, c.Leave})
 	})
 }
 
@@ -50,6 +51,7 @@ type edgeSettings struct {
 	config.Access
 	config.Admin
 	config.Session
+	config.Leave
 }
 
 // startEdge starts the edge role, and the Admin API where it has a secret.
@@ -65,6 +67,7 @@ func (p *process) startEdge(ctx context.Context, name, region string, c edgeSett
 		return readyLine{}, err
 	}
 	p.add("edge", e)
+	p.onDrain(c.LameDuck, e.Drain)
 	administered, err := p.startAdmin(ctx, e, c)
 	if err != nil {
 		return readyLine{}, err

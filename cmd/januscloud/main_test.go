@@ -70,7 +70,7 @@ func begin(t *testing.T, environ []string, args ...string) *program {
 		t: t, signals: make(chan os.Signal, 2), exits: make(chan int, 1), code: make(chan int, 1), out: newSink(), err: newSink(),
 	}
 	w := &world{
-		args: args, environ: environ, stdout: p.out, stderr: p.err, signals: p.signals,
+		args: args, environ: append([]string{"JANUSCLOUD_LAME_DUCK=0s"}, environ...), stdout: p.out, stderr: p.err, signals: p.signals,
 		exit: func(code int) { p.exits <- code }, stopBound: 5 * time.Second,
 	}
 	ended := make(chan struct{})

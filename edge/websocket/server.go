@@ -175,6 +175,14 @@ func (s *Server) Shutdown(ctx context.Context, code ws.StatusCode, reason string
 	return err
 }
 
+// Disconnect closes every connection with the given code and reason, without
+// waiting for them. The server goes on.
+func (s *Server) Disconnect(code ws.StatusCode, reason string) {
+	for _, c := range s.snapshot() {
+		c.Close(code, reason)
+	}
+}
+
 // Len is the number of connections, those in their handshake or closing
 // included.
 func (s *Server) Len() int {

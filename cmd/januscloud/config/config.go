@@ -25,6 +25,7 @@ type Config struct {
 	Grace   `title:"Media roles that are not heard" commands:"session, node, dev"`
 	Plugins `title:"Plugins of one's own" commands:"session, node, dev"`
 	Media   `title:"The Janus beside a media role" commands:"media, node"`
+	Leave   `title:"Leaving" commands:"edge"`
 	Part    `title:"Leaving" commands:"media, node"`
 	Dev     `title:"The cluster in one process" commands:"dev"`
 }
@@ -128,6 +129,11 @@ type Media struct {
 	MaxHandles       Cap      `name:"max-handles" default:"auto" placeholder:"N|auto" help:"Most handles on the Janus; 0 for no limit, auto for what suits its event_loops."`
 	JanusAPISecret   Secret   `name:"janus-api-secret" placeholder:"SECRET|@FILE" help:"api_secret of the Janus."`
 	JanusAdminSecret Secret   `name:"janus-admin-secret" placeholder:"SECRET|@FILE" help:"admin_secret of the Janus."`
+}
+
+// Leave is how an edge leaves.
+type Leave struct {
+	LameDuck time.Duration `name:"lame-duck" default:"5s" help:"How long an edge that is told to end goes on with its clients, while /readyz says that it should get none: until every load balancer has looked. Then connections are closed (1001, going away); clients find another edge and claim their sessions. 0s for at once."`
 }
 
 // Part is how a media role drains.

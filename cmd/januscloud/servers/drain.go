@@ -50,8 +50,6 @@ func (o Outcome) String() string {
 		return who + " has stopped"
 	case o.Drained:
 		return who + " is drained"
-	case o.Left == 0 && o.State == messages.StateDraining:
-		return who + " drains, and still takes clients"
 	case o.State != messages.StateDraining:
 		return fmt.Sprintf("%s is %s", who, o.State)
 	}

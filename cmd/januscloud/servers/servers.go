@@ -38,7 +38,6 @@ type Server struct {
 	Partitions  *int                `json:"partitions,omitempty"` // of 1024
 	Handles     *int                `json:"handles,omitempty"`
 	Connections *int                `json:"connections,omitempty"` // of clients, and long polls that wait
-	Closed      bool                `json:"closed,omitempty"`      // clients cannot connect any more
 	Janus       messages.JanusState `json:"janus,omitempty"`
 	Version     string              `json:"version,omitempty"` // of the Janus
 }
@@ -51,7 +50,7 @@ func serverOf(p roster.Peer) Server {
 	}
 	switch {
 	case b.Edge != nil:
-		s.Connections, s.Closed = &b.Edge.Connections, b.Edge.Closed
+		s.Connections = &b.Edge.Connections
 	case b.Session != nil:
 		owned, _ := b.Left()
 		s.Sessions, s.Partitions = &b.Session.Sessions, &owned
@@ -122,11 +121,8 @@ func WriteText(w io.Writer, list []Server) error {
 }
 
 func (s Server) state() string {
-	switch {
-	case s.Silent:
+	if s.Silent {
 		return "silent"
-	case s.Closed:
-		return string(s.State) + ", closed"
 	}
 	return string(s.State)
 }

@@ -120,7 +120,7 @@ func TestList(t *testing.T) {
 	play(t, b, node("alpha"), ignore)
 	edge := messages.Beat{
 		Role: messages.RoleEdge, Member: messages.Member{Name: "e", Inc: "i3"}, State: messages.StateDraining, Region: "eu",
-		Edge: &messages.EdgeBeat{Connections: 2, Closed: true},
+		Edge: &messages.EdgeBeat{Connections: 2},
 	}
 	play(t, b, edge, ignore)
 	list := listen(t, b).List()
@@ -128,10 +128,10 @@ func TestList(t *testing.T) {
 	if err := errors.Join(WriteText(&text, list), WriteJSON(&data, list)); err != nil {
 		t.Fatal(err)
 	}
-	want := `ROLE     NAME   STATE             LOAD  CONNECTIONS  PARTITIONS  SESSIONS  HANDLES  JANUS     REGION  HOST
-edge     e      draining, closed  0%    2            -           -         -        -         eu      -
-session  alpha  ready             0%    -            1024        5         -        -         -       -
-media    alpha  ready             25%   -            -           1         3        1.1.2 up  -       h
+	want := `ROLE     NAME   STATE     LOAD  CONNECTIONS  PARTITIONS  SESSIONS  HANDLES  JANUS     REGION  HOST
+edge     e      draining  0%    2            -           -         -        -         eu      -
+session  alpha  ready     0%    -            1024        5         -        -         -       -
+media    alpha  ready     25%   -            -           1         3        1.1.2 up  -       h
 `
 	if text.String() != want {
 		t.Errorf("got\n%swant\n%s", &text, want)
