@@ -39,6 +39,7 @@ type partition struct {
 
 	state     partitionState
 	epoch     messages.Epoch
+	taken     time.Time // when it became ours
 	subs      []*bus.Subscription
 	rooms     map[messages.RoomName]*actor.PID
 	sessions  map[uint64]*actor.PID
@@ -329,7 +330,7 @@ func (p *partition) broadcast(message any) {
 // take begins to own the partition.
 func (p *partition) take(epoch messages.Epoch) {
 	p.drop()
-	p.state, p.epoch, p.unread = loading, epoch, false
+	p.state, p.epoch, p.taken, p.unread = loading, epoch, time.Now(), false
 	if p.subs != nil {
 		return
 	}

@@ -3,6 +3,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -321,6 +322,7 @@ type server struct {
 	calls  scriptedCalls
 	tapes  scriptedRecordings
 	beater *roster.Beater
+	state  messages.State   // "": ready
 	adopts []messages.Adopt // that it was asked for
 	defers int              // adopts that are not answered
 	recent []int            // numbers of the events that are told once more, for the handle that is held
@@ -345,7 +347,10 @@ func (c *cluster) server(name string, changes ...func(*server)) *server {
 // beat begins to beat.
 func (s *server) beat(t *testing.T) {
 	s.beater = roster.NewBeater(s.p.bus, func() messages.Beat {
-		return messages.Beat{Role: messages.RoleMedia, Member: s.member, State: messages.StateReady, Media: &messages.MediaBeat{
+		s.mu.Lock()
+		state := cmp.Or(s.state, messages.StateReady)
+		s.mu.Unlock()
+		return messages.Beat{Role: messages.RoleMedia, Member: s.member, State: state, Media: &messages.MediaBeat{
 			Janus: messages.JanusUp, Plugins: map[string]string{echotest: "1", videoroom: "1", textroom: "1", videocall: "1", recordplay: "1"}, Handles: s.handles(), MaxHandles: 1000,
 		}}
 	})

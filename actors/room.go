@@ -44,6 +44,8 @@ type room struct {
 
 	home   messages.Member // zero: not known
 	reason string          // why it is the home
+	sent   time.Time       // when somebody was told of the home last
+	looked time.Time       // when it was looked last whether a home that drains can be left
 	since  time.Time       // since when that Janus is up: a later one has forgotten the room
 	record roomRecord
 
@@ -111,6 +113,8 @@ func (r *room) Receive(ctx actor.Context) {
 		}
 	case roomRan:
 		r.onRan(m)
+	case lookedInto:
+		r.onLookedInto(m)
 	case remade:
 		r.onRemade(m)
 	case rewrite:
@@ -190,6 +194,10 @@ func (r *room) pump() {
 			r.locate()
 			return
 		}
+		if r.mayLeave(time.Now()) {
+			r.lookInto()
+			return
+		}
 		r.serve(r.next())
 	}
 	if len(r.jobs)+len(r.running) == 0 && !r.busy {
@@ -243,6 +251,7 @@ func (r *room) serve(job *roomJob) {
 	case job.ask.Made != nil:
 		r.made(job)
 	case job.ask.Request == "":
+		r.sent = time.Now()
 		r.answer(job, messages.RoomAnswer{Server: r.home})
 	default:
 		r.run(job, r.home, r.reason)

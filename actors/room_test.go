@@ -111,6 +111,12 @@ func (s *server) has(room string) bool {
 	return slices.Contains(s.janus.rooms, room)
 }
 
+func (s *server) requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.janus.asked)
+}
+
 // soon has a media server given up quickly.
 func soon(o *Options) { o.MediaGrace = time.Second }
 
@@ -349,6 +355,73 @@ func TestRoomMadeAgain(t *testing.T) {
 	defer other.mu.Unlock()
 	if want := []string{"create 8", "edit 8"}; !slices.Equal(other.janus.asked, want) {
 		t.Errorf("asked was %q", other.janus.asked)
+	}
+}
+
+// TestRoomLeavesDrainingServer has joins go on to a room on a media server that drains, as long as somebody is in it, and the first
+// one after them to another.
+func TestRoomLeavesDrainingServer(t *testing.T) {
+	k, n, media := roomCluster(t)
+	s, h := k.person()
+	k.video(s, h, `{"request":"create","room":8,"secret":"s"}`)
+	k.video(s, h, `{"request":"edit","room":8,"new_description":"d"}`)
+	drains := homeOf(t, media, "8")
+	other := media[0]
+	if other == drains {
+		other = media[1]
+	}
+	guests := `[{"id":1}]`
+	drains.mu.Lock()
+	drains.state = messages.StateDraining
+	drains.janus.scene = func(request string, _ *messages.PluginRequest) string {
+		if request == "listparticipants" {
+			return `{"videoroom":"participants","room":8,"participants":` + guests + `}`
+		}
+		return ""
+	}
+	drains.mu.Unlock()
+	waitFor(t, func() string {
+		if p, ok := n.Roster.View().Find(messages.RoleMedia, drains.member.Name); !ok || p.Beat.State != messages.StateDraining {
+			return "it is not known to drain"
+		}
+		return ""
+	})
+	join := func() *server {
+		s, h := k.person()
+		k.video(s, h, `{"request":"join","room":8,"ptype":"publisher"}`)
+		for _, m := range media {
+			m.mu.Lock()
+			holds := m.holds[s][h]
+			m.mu.Unlock()
+			if holds {
+				return m
+			}
+		}
+		t.Fatal("the handle is nowhere")
+		return nil
+	}
+	<-time.After(n.MediaGrace) // the time itself is what is tested
+	if join() != drains {
+		t.Fatal("the room is split")
+	}
+	drains.mu.Lock()
+	guests = `[]`
+	drains.mu.Unlock()
+	if join() != drains {
+		t.Fatal("somebody may have been on his way")
+	}
+	<-time.After(n.MediaGrace)
+	if join() != other || homeOf(t, media, "8") != other {
+		t.Fatal("the empty room is where it was")
+	}
+	if got, want := other.requests(), []string{"create 8", "edit 8"}; !slices.Equal(got, want) {
+		t.Errorf("asked was %q", got)
+	}
+	if all := drains.requests(); all[len(all)-1] != "destroy 8" {
+		t.Errorf("the old one was asked %q", all)
+	}
+	if join() != other {
+		t.Error("it did not stay there")
 	}
 }
 

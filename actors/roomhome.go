@@ -176,13 +176,19 @@ func (r *room) remake() {
 // remakeOn puts the requests that made the room, or the rooms, to a Janus. What it says to each is its own affair: a room may
 // be there already.
 func (r *room) remakeOn(server messages.Member, reason string) {
+	again := r.remaking(server, "its Janus was lost; "+reason)
+	r.node.errand(r.self, func(ctx context.Context) any { return again(ctx) })
+}
+
+// remaking is what remakeOn has done for the reason.
+func (r *room) remaking(server messages.Member, reason string) func(context.Context) remade {
 	n, router, alone := r.node, r.router, len(r.record.Parts) == 0
 	var made []messages.PluginRequest
 	for _, body := range r.record.all() {
 		made = append(made, r.request("", body))
 	}
-	r.node.errand(r.self, func(ctx context.Context) any {
-		out := remade{server: server, reason: "its Janus was lost; " + reason}
+	return func(ctx context.Context) remade {
+		out := remade{server: server, reason: reason}
 		for i, q := range made {
 			reply, err := n.askSteward(ctx, server, q)
 			if err == nil && reply.Error != nil {
@@ -197,14 +203,14 @@ func (r *room) remakeOn(server messages.Member, reason string) {
 			}
 		}
 		return out
-	})
+	}
 }
 
 func (r *room) onRemade(m remade) {
 	if m.err != nil {
 		r.node.Log.Error("room not made again", "plugin", r.name.Plugin, "room", r.name.Key, "server", m.server.Name, "error", m.err)
 		r.busy = false
-		if len(r.jobs) > 0 {
+		if len(r.jobs) > 0 && !r.atHome() { // one that is, only wanted to leave
 			r.answer(r.next(), messages.RoomAnswer{Error: messages.Errorf(messages.CodeUnknown, "The room's media server is lost, and no other could make the room again")})
 		}
 		r.pump()

@@ -246,3 +246,29 @@ func TestHidden(t *testing.T) {
 		}
 	}
 }
+
+// TestVacating asks who is in a room, and ends it.
+func TestVacating(t *testing.T) {
+	for name, can := range map[string]bool{"videoroom": true, "audiobridge": true, "textroom": false, "streaming": false} {
+		v := Standard()["janus.plugin."+name].(Vacating)
+		if got, want := string(v.Guests("5")), `{"request":"listparticipants","room":5}`; (got == want) != can || got != "" && !can {
+			t.Errorf("%s: guests are asked for by %s", name, got)
+		}
+	}
+	v := VideoRoom()
+	for data, want := range map[string]bool{
+		`{"videoroom":"participants","room":5,"participants":[]}`: true, `{"participants":[{"id":1}]}`: false, `{"error_code":426}`: false,
+	} {
+		if got := v.Empty(object(t, data)); got != want {
+			t.Errorf("%s is empty: %v", data, got)
+		}
+	}
+	for made, want := range map[string]string{
+		`{"request":"create","room":5}`:                    `{"request":"destroy","room":"a"}`,
+		`{"request":"create","secret":"s\"","pin":"none"}`: `{"request":"destroy","room":"a","secret":"s\""}`,
+	} {
+		if got := string(v.End(`"a"`, object(t, made))); got != want {
+			t.Errorf("what %s made is ended by %s, want %s", made, got, want)
+		}
+	}
+}

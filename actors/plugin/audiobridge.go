@@ -13,7 +13,7 @@ func AudioBridge() *Table {
 	const away = `{"audiobridge":"event","error_code":499,` +
 		`"error":"This room is on another media server: leave the room, hang up, and join that one"}`
 	return &Table{
-		Package: "janus.plugin.audiobridge", ID: "room", List: "list", Count: "num_participants", Asks: "exists",
+		Package: "janus.plugin.audiobridge", ID: "room", List: "list", Count: "num_participants", Asks: "exists", Lists: "listparticipants",
 		Requests: map[string]Route{
 			"create":  {Verb: Manage, Creates: true, Beside: true},
 			"destroy": {Verb: Manage, Ends: true},

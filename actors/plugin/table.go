@@ -28,6 +28,8 @@ type Table struct {
 	// Asks is the request that Probe makes of a room's id, and Present reads its answer.
 	Asks    string
 	Present func(key string, data janusjson.Object) bool
+	// Lists is the request that lists who is in a room as participants; empty: there is none.
+	Lists string
 	// Watch is Observe.
 	Watch func(verb janusjson.Verb, data janusjson.Object) Change
 	// Told is Remember; nil: what a client missed cannot be found out.
@@ -57,11 +59,7 @@ func (t *Table) route(name string, body janusjson.Object) Route {
 
 // Probe implements Router.
 func (t *Table) Probe(key string) []byte {
-	body := append([]byte(`{"request":"`), t.Asks...)
-	body = append(body, `","`...)
-	body = append(body, t.ID...)
-	body = append(body, `":`...)
-	return append(append(body, key...), '}')
+	return t.about(t.Asks, key)
 }
 
 // Has implements Router.

@@ -10,7 +10,7 @@ func VideoRoom() *Table {
 	manage := Route{Verb: Manage}
 	keep := Route{Verb: Manage, Keep: true}
 	return &Table{
-		Package: "janus.plugin.videoroom", ID: "room", List: "list", Count: "num_participants", Asks: "exists",
+		Package: "janus.plugin.videoroom", ID: "room", List: "list", Count: "num_participants", Asks: "exists", Lists: "listparticipants",
 		Requests: map[string]Route{
 			"create":  {Verb: Manage, Creates: true},
 			"destroy": {Verb: Manage, Ends: true},

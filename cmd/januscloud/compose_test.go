@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/nats-io/nats-server/v2/server"
@@ -28,6 +29,7 @@ type service struct {
 	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
 	Ports       []string
 	Restart     string
+	StopGrace   time.Duration `yaml:"stop_grace_period"`
 	Healthcheck any
 }
 
@@ -105,6 +107,9 @@ func usable(t *testing.T, name string, s service) {
 		t.Errorf("%s: %v, %v", name, err, source.Err())
 	}
 	role, _, _ := strings.Cut(name, "-")
+	if least := max(c.Edge.LameDuck, c.Media.DrainTimeout, handOverTime) + stopBound + time.Second; s.StopGrace < least {
+		t.Errorf("%s is killed %v after SIGTERM, but may take %v", name, s.StopGrace, least)
+	}
 	if len(s.Command) < 3 || s.Command[0] != role || s.Command[2] != name {
 		t.Errorf("%s runs %q", name, s.Command)
 	}
