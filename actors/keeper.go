@@ -4,7 +4,6 @@ package actors
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,6 +54,7 @@ type keeper struct {
 	passing    map[messages.Member]time.Time // who has taken what was offered, and does not serve it yet: since when it is on offer
 	handedOver chan struct{}                 // closed when nothing is left to be given away; nil: nobody waits for that
 	edges      map[messages.Member]bool      // heard
+	owing      map[messages.Member]time.Time // edges that have not told which transports they have, and when they were asked
 	media      []mediaSeen                   // heard
 
 	heirs  *heirs
@@ -71,6 +71,7 @@ func newKeeper(n *Node, joined chan struct{}) *keeper {
 	return &keeper{
 		node: n, made: n.store.made, joined: joined, owned: map[int]messages.Epoch{}, takeovers: map[string]*takeover{},
 		offers: map[messages.Member]messages.PartitionSet{}, offered: map[int]offered{}, asked: map[int]bool{}, passing: map[messages.Member]time.Time{}, edges: map[messages.Member]bool{},
+		owing: map[messages.Member]time.Time{},
 	}
 }
 
@@ -84,6 +85,7 @@ func (k *keeper) Receive(ctx actor.Context) {
 	case keeperTick:
 		k.node.Wheel.Arm(&k.tick, messages.BeatInterval, func() { k.node.tell(k.self, keeperTick{}) })
 		k.review()
+		k.askOwing(time.Now())
 	case *bus.Msg:
 		k.control(m)
 	case recordsRead:
@@ -315,66 +317,6 @@ func (k *keeper) onRefused(m partitionRefused) {
 	}
 	k.node.tell(k.parts[m.index], raise{k.owned[m.index]})
 	k.announce()
-}
-
-// watchEdges tells the sessions which edges are not heard any more: their transports are lost. An edge that is heard again
-// was only kept from running; it is asked which connections it still has.
-func (k *keeper) watchEdges(v *roster.View) {
-	now := map[messages.Member]bool{}
-	for _, e := range v.Edges() {
-		if !e.Silent {
-			now[e.Beat.Member] = true
-		}
-	}
-	var gone []messages.Member
-	for m := range k.edges {
-		if !now[m] {
-			gone = append(gone, m)
-		}
-	}
-	for m := range now {
-		if !k.edges[m] {
-			k.askBack(m)
-		}
-	}
-	k.edges = now
-	if len(gone) == 0 {
-		return
-	}
-	for p := range k.owned {
-		k.node.tell(k.parts[p], edgesGone{gone})
-	}
-}
-
-// backAnswer names the answers to askBack among those of take-overs.
-const backAnswer = "back"
-
-// askBack asks an edge that is heard for the first time, or again, for the transports of our sessions.
-func (k *keeper) askBack(edge messages.Member) {
-	for _, r := range *k.node.owned.Load() {
-		ask, err := json.Marshal(messages.Ask{Node: k.node.member, Epoch: r.Epoch, Partitions: r.Partitions})
-		if err == nil {
-			err = k.node.Bus.Publish(messages.EdgeAsk(edge), messages.NodeAnswer(k.node.member, backAnswer), ask)
-		}
-		if err != nil {
-			k.node.Log.Warn("edge not asked", "edge", edge.String(), "error", err)
-		}
-	}
-}
-
-// onBack tells sessions which transports an edge still has.
-func (k *keeper) onBack(h messages.Holding) {
-	for _, s := range h.Sessions {
-		p := messages.PartitionOf(s.Session)
-		if _, ours := k.owned[p]; !ours {
-			continue
-		}
-		for _, c := range s.Connections {
-			if c.Owner > 0 {
-				k.node.tell(k.parts[p], edgeBack{s.Session, messages.Transport{Edge: h.From, Connection: c.Connection}})
-			}
-		}
-	}
 }
 
 // written passes on how far an edge has come with the deliveries of sessions.

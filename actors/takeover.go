@@ -28,7 +28,7 @@ type takeover struct {
 	raised   map[int]messages.Epoch // of partitions whose epoch was raised since
 	started  time.Time
 	waiting  map[messages.Member]bool // ends that did not answer yet
-	answered map[messages.Member]bool // media servers that did
+	answered map[messages.Member]bool // ends that did; true: it is a media server
 	read     bool                     // the records are read
 	served   bool                     // the partitions serve; only the records are late
 	former   messages.Member          // who offered the partitions; zero: nobody
@@ -274,6 +274,7 @@ func (k *keeper) onTakeoverDue(m takeoverDue) {
 	t.served = true
 	k.hand(t, false)
 	k.tellFormer(t)
+	k.askLate(t)
 }
 
 // finish hands the partitions what was found and ends the takeover.
@@ -285,6 +286,7 @@ func (k *keeper) finish(t *takeover) {
 	if !t.served {
 		k.tellFormer(t)
 	}
+	k.askLate(t)
 	k.node.metrics.takeover.Observe(time.Since(t.started).Seconds())
 	k.node.Log.Info("partitions served", "count", t.set.Len(), "sessions", len(t.found), "after", time.Since(t.started))
 	k.review()

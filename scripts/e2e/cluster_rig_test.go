@@ -69,11 +69,7 @@ func startCluster(t *testing.T, shape clusterShape) *testCluster {
 // role starts the n-th process of a role, counted from 0.
 func (c *testCluster) role(role string, n int, flags ...string) *lab.RoleProcess {
 	c.t.Helper()
-	url := c.nats.URL()
-	if c.shape.severable {
-		url = c.nats.Servers[n%len(c.nats.Servers)].URL
-	}
-	args := []string{"--nats", url, "--name", fmt.Sprintf("%s-%d", role, n+1), "--health", "127.0.0.1:0"}
+	args := []string{"--nats", c.nats.URL(), "--name", fmt.Sprintf("%s-%d", role, n+1), "--health", "127.0.0.1:0"}
 	return lab.Role(c.t, role, append(args, flags...)...)
 }
 

@@ -59,7 +59,7 @@ func (c *testCluster) testAllNodesRestarted(t *testing.T) {
 	}
 }
 
-// testCutRoutes cuts one NATS server off, with a session node, an edge and a media role connected to it.
+// testCutRoutes cuts one NATS server off, with an edge and whoever else is connected to it.
 func (c *testCluster) testCutRoutes(t *testing.T, name string, cut func(*bustest.Proxy)) {
 	at := c.serverOf(t, "edge-2")
 	c.endure(t, ordeal{name: name, clients: 60, happens: func() {
