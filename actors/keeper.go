@@ -119,7 +119,9 @@ func (k *keeper) control(m *bus.Msg) {
 	what, rest, _ := strings.Cut(strings.TrimPrefix(m.Subject, messages.NodePrefix(k.node.member)+"."), ".")
 	switch what {
 	case "answer":
-		k.onAnswer(rest, m.Data)
+		if !m.NoResponders { // an end that is not there is not waited for longer than one that does not answer
+			k.onAnswer(rest, m.Data)
+		}
 	case "admin":
 		k.admin(m)
 	case "written":

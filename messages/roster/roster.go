@@ -30,6 +30,10 @@ const (
 	suspectTicks = 3
 	// forgetTicks of silence (60 s) remove a member.
 	forgetTicks = int(60 * time.Second / tick)
+	// outageTime without a NATS server is more than the change from one to another takes: NATS itself was away. settleTime is how
+	// long its servers may then take to find one another again; until then those at another server are not heard.
+	outageTime = time.Second
+	settleTime = 2500 * time.Millisecond
 	// beatQueue bounds the beats that wait for the loop; beyond it they are dropped, as a later one says the same.
 	beatQueue = 1024
 )
@@ -156,11 +160,12 @@ type Roster struct {
 	nextID   int
 
 	// The rest belongs to the loop.
-	peers     map[peerKey]*peer
-	owners    *[messages.Partitions]Owner
-	lastTick  time.Time
-	connected bool
-	metrics   metrics
+	peers    map[peerKey]*peer
+	owners   *[messages.Partitions]Owner
+	lastTick time.Time
+	deaf     time.Time // since when the bus is not connected; zero: it is
+	settled  time.Time // nobody falls silent before
+	metrics  metrics
 }
 
 // Start begins to listen. One roster serves all roles of a process.
@@ -261,7 +266,8 @@ func (r *Roster) run(ctx context.Context) {
 	defer close(r.done)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	r.lastTick, r.connected = time.Now(), r.online()
+	r.lastTick = time.Now()
+	r.listens(r.lastTick)
 	for {
 		var changed bool
 		select {

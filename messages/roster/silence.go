@@ -115,18 +115,31 @@ func (r *Roster) refresh(key peerKey, now Peer) {
 	r.view.Store(&v)
 }
 
+// listens reports whether everybody who lives has been heard since the last tick, as far as it is up to this process and NATS.
+func (r *Roster) listens(now time.Time) bool {
+	was := r.deaf.IsZero()
+	switch online := r.online(); {
+	case !online && was:
+		r.deaf = now
+	case online && !was:
+		if now.Sub(r.deaf) > outageTime {
+			r.settled = now.Add(settleTime)
+		}
+		r.deaf = time.Time{}
+	}
+	return was && r.deaf.IsZero() && now.After(r.settled)
+}
+
 // count counts one tick of silence for everybody and reports whether somebody fell silent or was forgotten.
 //
 // A tick that comes late, or while the bus is disconnected, counts for nobody: the listener was asleep or deaf, and
-// would hold the living for dead. After a gap everybody gets a fresh start.
+// would hold the living for dead. After a gap everybody gets a fresh start; after an outage of NATS, when that has settled.
 func (r *Roster) count(now time.Time) bool {
 	late := now.Sub(r.lastTick) > 2*tick
 	r.lastTick = now
-	was := r.connected
-	r.connected = r.online()
-	if late || !r.connected || !was {
+	if !r.listens(now) || late {
 		for _, p := range r.peers {
-			p.missed = 0
+			p.missed, p.suspected = 0, false
 		}
 		return false
 	}

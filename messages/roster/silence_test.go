@@ -20,7 +20,7 @@ type listener struct {
 func newListener() *listener {
 	l := &listener{Roster: newRoster(Options{Log: slog.New(slog.DiscardHandler)}), now: time.Unix(1, 0), connected: true}
 	l.online = func() bool { return l.connected }
-	l.lastTick, l.Roster.connected = l.now, true
+	l.lastTick = l.now
 	return l
 }
 
@@ -83,7 +83,7 @@ func TestSilence(t *testing.T) {
 func TestSilenceOfTheListener(t *testing.T) {
 	for name, gap := range map[string]func(*listener){
 		"frozen":  func(l *listener) { l.now = l.now.Add(time.Minute) },
-		"cut off": func(l *listener) { l.connected = false; l.pass(100); l.connected = true },
+		"cut off": func(l *listener) { l.connected = false; l.pass(int(outageTime / tick)); l.connected = true },
 	} {
 		l := newListener()
 		a := node("a", 1, 0)
@@ -98,6 +98,26 @@ func TestSilenceOfTheListener(t *testing.T) {
 			t.Fatal(name)
 		}
 	}
+}
+
+// When all of NATS was away, its servers need a while to find one another: who is at another one is not held for dead meanwhile,
+// whatever requests met no responder.
+func TestSilenceAfterOutage(t *testing.T) {
+	l := newListener()
+	a, b := node("a", 1, 0), node("b", 1, 1)
+	l.pass(1, a, b)
+	l.connected = false
+	l.pass(int(outageTime/tick) + 2)
+	l.connected = true
+	l.pass(2, a)
+	for _, p := range l.peers {
+		p.suspected = true
+	}
+	l.pass(int(settleTime/tick)-2, a)
+	l.expect(t, "b", false)
+	l.pass(silentTicks+2, a)
+	l.expect(t, "b", true)
+	l.expect(t, "a", false)
 }
 
 // A suspicion halves the patience, and proves nothing alone.
