@@ -21,7 +21,7 @@ func TestEdgeTellsLate(t *testing.T) {
 	k.ask(s, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, s, h)
 	second := c.node("node-2", nil)
 	waitServers(t, second, 1)
-	k.take(func(d delivered) bool { return d.body["janus"] == "event" }) // the answer's
+	k.hears(t, "m")
 	k.mu.Lock()
 	k.missed = 2
 	k.mu.Unlock()
