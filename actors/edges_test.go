@@ -22,13 +22,12 @@ func TestEdgeTellsLate(t *testing.T) {
 	second := c.node("node-2", nil)
 	waitServers(t, second, 1)
 	k.hears(t, "m")
-	k.mu.Lock()
-	k.missed = 2
-	k.mu.Unlock()
+	k.deafen(true)
 	if err := first.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k.ask(s, `{"janus":"keepalive","transaction":"k","session_id":%d}`, s)
 	media.sayNumbered(messages.SessionEvent, s, h, 101)
+	k.deafen(false)
 	k.hears(t, "101")
 }

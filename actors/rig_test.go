@@ -120,7 +120,8 @@ type client struct {
 	polls  uint64
 	die    func()            // as its process does
 	quiet  bool              // it acknowledges nothing, as one that is about to die
-	missed int               // how many questions of new owners get lost
+	deaf   bool              // questions of new owners get lost
+	last   map[string]uint64 // number of the last event that was written, by media server: see hears
 	wrote  map[uint64]string // what it tells a new owner that was written without a connection, by session
 }
 
@@ -154,8 +155,7 @@ func (k *client) receive(m *bus.Msg) {
 	if m.Subject == messages.EdgeAsk(k.member) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if k.missed > 0 {
-			k.missed--
+		if k.deaf {
 			return
 		}
 		h := messages.Holding{From: k.member, Role: messages.RoleEdge, Last: true}
@@ -197,6 +197,13 @@ func (k *client) hush(quiet bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.quiet = quiet
+}
+
+// deafen has questions of new owners get lost, or arrive again.
+func (k *client) deafen(deaf bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.deaf = deaf
 }
 
 // send publishes a request as an edge does and returns its identity.
