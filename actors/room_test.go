@@ -552,6 +552,53 @@ func TestConfiguredRoomEdited(t *testing.T) {
 	}
 }
 
+// Of rooms that several Janus have a list tells what the home of each says, once.
+func TestListTellsOfHomes(t *testing.T) {
+	const rooms = 6
+	k, _, media := roomCluster(t)
+	for _, m := range media {
+		var list []string
+		for room := 1; room <= rooms; room++ {
+			m.janus.rooms = append(m.janus.rooms, fmt.Sprint(room))
+			list = append(list, fmt.Sprintf(`{"room":%d,"num_participants":0,"description":%q}`, room, m.member.Name))
+		}
+		m.janus.scene = func(request string, _ *messages.PluginRequest) string {
+			if request == "list" {
+				return `{"videoroom":"success","list":[` + strings.Join(list, ",") + `]}`
+			}
+			return ""
+		}
+	}
+	s, h := k.person()
+	list, _ := k.video(s, h, `{"request":"list"}`)["list"].([]any)
+	told := map[string]any{}
+	for _, entry := range list {
+		e := entry.(map[string]any)
+		told[fmt.Sprint(e["room"])] = e["description"]
+	}
+	if len(list) != rooms {
+		t.Errorf("listed: %v", list)
+	}
+	homes := map[string]bool{}
+	for room := 1; room <= rooms; room++ {
+		s, h := k.person()
+		k.video(s, h, `{"request":"join","room":%d}`, room)
+		home := media[0]
+		media[1].mu.Lock()
+		if media[1].holds[s][h] {
+			home = media[1]
+		}
+		media[1].mu.Unlock()
+		homes[home.member.Name] = true
+		if got := told[fmt.Sprint(room)]; got != home.member.Name {
+			t.Errorf("of room %d %v tells, and it is on %s", room, got, home.member.Name)
+		}
+	}
+	if len(homes) != 2 {
+		t.Errorf("all are at home on %v", homes)
+	}
+}
+
 // A room of a configuration whose Janus is lost is not made again, as nobody knows what it was: what was edited of it is not enough.
 func TestConfiguredRoomLost(t *testing.T) {
 	k, _, media := roomCluster(t)

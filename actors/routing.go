@@ -153,14 +153,32 @@ func (s *session) lookAfter(h *handle, route plugin.Route, done errandDone, body
 		ask = messages.RoomAsk{ID: identity, Claim: messages.ClaimNew, Member: s.member(h)}
 	}
 	own, member := messages.RoomName{Plugin: pkg, Key: h.name}, s.member(h)
+	stays := route.Copies && h.state == bound && (h.engaged || h.live)
+	probe := roomProbe{route.Key, messages.PluginRequest{Partition: s.part.index, Epoch: s.epoch(), Plugin: pkg, Body: router.Probe(route.Key)}}
 	n.errand(s.self, func(ctx context.Context) any {
 		if route.Verb == plugin.Bind && own.Key != "" {
 			done.answer, done.moves = n.meet(ctx, own, name, identity, member)
 		} else {
 			done.answer = n.askRoom(ctx, name, ask)
 		}
+		if home := done.answer.Server; stays && !home.IsZero() && home != member.Server && n.has(ctx, router, member.Server, probe) {
+			done.answer.Server = member.Server
+		}
 		return done
 	})
+}
+
+// roomProbe asks a Janus whether it has a room.
+type roomProbe struct {
+	key string
+	ask messages.PluginRequest
+}
+
+// has tells whether a Janus is known to have a room, whoever else has one of that id. It blocks until it has answered or ctx ends.
+func (n *Node) has(ctx context.Context, router plugin.Router, server messages.Member, p roomProbe) bool {
+	reply, err := n.askSteward(ctx, server, p.ask)
+	data, bad := janusjson.ParseObject(reply.Data)
+	return err == nil && bad == nil && reply.Error == nil && reply.Refused.IsZero() && router.Has(p.key, data)
 }
 
 // gather asks all Janus and merges what they answer.
@@ -172,15 +190,17 @@ func (n *Node) gather(ctx context.Context, router plugin.Router, route plugin.Ro
 	answers, missing := n.askAll(ctx, servers, q)
 	var failed *messages.Error
 	var data []janusjson.Object
+	var from []messages.Member
 	for _, a := range answers {
 		o, err := janusjson.ParseObject(a.data)
 		switch {
 		case a.err != nil:
 			failed = a.err
 		case err == nil:
-			data = append(data, o)
+			data, from = append(data, o), append(from, a.server)
 		}
 	}
+	n.leaveToHomes(ctx, router, data, from)
 	switch {
 	case len(data) > 0:
 		return messages.RoomAnswer{Data: router.Merge(route, data)}

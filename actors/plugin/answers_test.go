@@ -228,6 +228,27 @@ func invalid(text []byte) bool {
 	return err != nil
 }
 
+// TestTwice: what more than one list has is known by its id, and can be left out.
+func TestTwice(t *testing.T) {
+	lists, ok := Standard()["janus.plugin.videoroom"].(Lists)
+	if !ok {
+		t.Fatal("no lists")
+	}
+	a := object(t, `{"videoroom":"success","list":[{"room":1},{"room":"1"},{"room":2},{"room":2}]}`)
+	b := object(t, `{"videoroom":"success","list":[{"room":3},{"room":1,"d":"b"}]}`)
+	denied := object(t, `{"videoroom":"event","error_code":433,"error":"Unauthorized (wrong admin_key)"}`)
+	twice := lists.Twice([]janusjson.Object{a, denied, b})
+	if len(twice) != 1 || twice[0] != "1" {
+		t.Errorf("twice: %q", twice)
+	}
+	if got := string(lists.Without(b, twice).Bytes()); got != `{"videoroom":"success","list":[{"room":3}]}` {
+		t.Errorf("without: %s", got)
+	}
+	if got := lists.Without(denied, twice); string(got.Bytes()) != string(denied.Bytes()) {
+		t.Errorf("an error: %s", got.Bytes())
+	}
+}
+
 // TestHidden: only who begins a private recording is told of something that nobody lists.
 func TestHidden(t *testing.T) {
 	r, ok := RecordPlay().(Hides)

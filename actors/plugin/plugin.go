@@ -55,6 +55,8 @@ type Route struct {
 	Async bool
 	// Within: a Bind that is for handles in a room, which change to another. Who is in none is left to his Janus to refuse.
 	Within bool
+	// Copies: rooms of one id on several Janus are as good as one another to who is there already, and need not be left.
+	Copies bool
 	// Away is the data of the event for a Bind that cannot be brought to the room, as it has a room or a PeerConnection where it
 	// is, and a PeerConnection cannot be moved without the client. Empty: the Janus where the handle is has something to say.
 	Away string
@@ -103,6 +105,15 @@ type Hides interface {
 	Router
 	// Hidden reads the id of such a room from a message that tells of it; verb and data are those of Observe.
 	Hidden(verb janusjson.Verb, data janusjson.Object) (key string, ok bool)
+}
+
+// Lists is a Router that can tell what several Janus have in the lists that they answer to a Gather, and leave it to one of them.
+type Lists interface {
+	Router
+	// Twice are the ids that more than one of the answers has.
+	Twice(answers []janusjson.Object) []string
+	// Without is an answer without what has these ids.
+	Without(answer janusjson.Object, keys []string) janusjson.Object
 }
 
 // Routers are routers by plugin.

@@ -77,7 +77,7 @@ func TestRequests(t *testing.T) {
 					want.Shared, want.Key, want.Part = true, textRooms, "1234"
 				}
 				told := r.Route(object(t, `{"request":"`+name+`"}`))
-				want.Within, want.Away = told.Within, told.Away // see TestAway
+				want.Within, want.Copies, want.Away = told.Within, told.Copies, told.Away // see TestAway
 				for _, spelled := range []string{name, strings.ToUpper(name)} {
 					if got := r.Route(object(t, `{"request":"`+spelled+`","`+id+`":1234}`)); got != want {
 						t.Errorf("%s %s: %+v, want %+v", pkg, spelled, got, want)
@@ -136,7 +136,7 @@ func TestAway(t *testing.T) {
 			away := route.Away
 			changes := pkg == "janus.plugin.audiobridge" && name == "changeroom" || pkg == "janus.plugin.streaming" && name == "switch"
 			enters := pkg == "janus.plugin.audiobridge" && name == "join" || pkg == "janus.plugin.streaming" && name == "watch"
-			if route.Within != changes || (away != "") != (changes || enters) {
+			if route.Copies != (pkg == "janus.plugin.streaming" && (changes || enters)) || route.Within != changes || (away != "") != (changes || enters) {
 				t.Errorf("%s %s: %+v", pkg, name, route)
 			}
 			if away != "" && (!r.Failed(object(t, away)) || r.Observe(janusjson.VerbEvent, object(t, away)) != Same) {

@@ -11,7 +11,7 @@ import (
 // Streaming is the router for janus.plugin.streaming (src/plugins/janus_streaming.c). A mountpoint is where it was created, or
 // where its configuration file is; viewers watch it there. A viewer can switch to another one of the same Janus only, for his
 // PeerConnection ends there. So what he makes is made beside him, and a switch to one that is elsewhere tells him what to do
-// instead.
+// instead. Mountpoints that several Janus have from their configuration send the same, whichever of them he is on.
 //
 // A recording of a mountpoint is not begun anew with the mountpoint, since its files would be overwritten.
 func Streaming() *Table {
@@ -27,7 +27,7 @@ func Streaming() *Table {
 			"edit":    keep, "enable": keep, "disable": keep,
 			"info": manage, "kick_all": manage, "recording": manage,
 			"list":  {Verb: Gather},
-			"watch": {Verb: Bind, Away: away}, "switch": {Verb: Bind, Within: true, Away: away},
+			"watch": {Verb: Bind, Copies: true, Away: away}, "switch": {Verb: Bind, Within: true, Copies: true, Away: away},
 		},
 		Present: func(_ string, data janusjson.Object) bool { return data.Get("streaming").Is("info") },
 		Watch:   watchStreaming,

@@ -36,7 +36,10 @@ type Table struct {
 	Told func() Told
 }
 
-var _ Resyncer = (*Table)(nil)
+var (
+	_ Resyncer = (*Table)(nil)
+	_ Lists    = (*Table)(nil)
+)
 
 // Plugin implements Router.
 func (t *Table) Plugin() string { return t.Package }
@@ -119,6 +122,43 @@ func (t *Table) Merge(_ Route, answers []janusjson.Object) []byte {
 		return bytes.Clone(answers[first].Bytes())
 	}
 	return whole.AppendSplice(nil, janusjson.Field{Name: t.List, Value: m.array()})
+}
+
+// Twice implements Lists.
+func (t *Table) Twice(answers []janusjson.Object) []string {
+	var twice []string
+	seen := map[string]int{}
+	for i, a := range answers {
+		list, _ := a.Get(t.List).Array()
+		for v := range list.All() {
+			o, _ := v.Object()
+			key := KeyOf(o.Get(t.ID))
+			if at, known := seen[key]; known && at != i && !slices.Contains(twice, key) {
+				twice = append(twice, key)
+			}
+			seen[key] = i
+		}
+	}
+	return twice
+}
+
+// Without implements Lists.
+func (t *Table) Without(answer janusjson.Object, keys []string) janusjson.Object {
+	list, ok := answer.Get(t.List).Array()
+	if !ok {
+		return answer
+	}
+	m := merger{t: t, at: map[string]int{}}
+	for v := range list.All() {
+		if o, _ := v.Object(); !slices.Contains(keys, KeyOf(o.Get(t.ID))) {
+			m.add(v)
+		}
+	}
+	short, err := janusjson.ParseObject(answer.AppendSplice(nil, janusjson.Field{Name: t.List, Value: m.array()}))
+	if err != nil {
+		return answer
+	}
+	return short
 }
 
 // merger collects the entries of lists.
