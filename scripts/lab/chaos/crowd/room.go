@@ -108,17 +108,21 @@ func (m *member) obey(ctx context.Context, c *Crowd) {
 	}
 }
 
-// renew gives the session another handle.
+// renew gives the session another handle. Where its edge goes away meanwhile nobody can tell whether the old one is gone.
 func (m *member) renew(ctx context.Context) error {
 	_, err := m.ask(ctx, map[string]any{"janus": "detach", "handle_id": m.handle}, false)
-	if err != nil {
+	if err != nil && !errors.Is(err, errBroken) {
 		return err
 	}
-	reply, err := m.ask(ctx, map[string]any{"janus": "attach", "plugin": videoroom}, false)
-	if err == nil {
-		m.handle = reply.Number("data", "id")
+	for {
+		reply, err := m.ask(ctx, map[string]any{"janus": "attach", "plugin": videoroom}, false)
+		if err == nil {
+			m.handle = reply.Number("data", "id")
+		}
+		if !errors.Is(err, errBroken) {
+			return err
+		}
 	}
-	return err
 }
 
 func (m *member) serve(ctx context.Context, o order) error {
