@@ -58,6 +58,7 @@ func (s *session) onLateRecords(m lateRecords) {
 		return
 	}
 	s.unread = false
+	s.record.late(m.found.revision)
 	if r := m.found.record; r != nil {
 		s.identity, s.created, s.timeout = r.Identity, time.UnixMilli(r.Created), r.Timeout
 		if s.transport.IsZero() && (r.Polling || r.Inbox != "") {
@@ -67,30 +68,47 @@ func (s *session) onLateRecords(m lateRecords) {
 	for id, f := range m.found.handles {
 		at, exists := s.find(id)
 		if exists {
-			if h := s.handles[at]; h.recall(f.record) {
-				s.keep(&h.record, h.stored(s.epoch()), nil)
-			}
+			s.handles[at].late(f)
 			continue
 		}
 		if h := restoreHandle(s, id, f, m.answered); h != nil {
 			s.handles = slices.Insert(s.handles, at, h)
 			s.node.metrics.handles.Inc()
-			s.keep(&h.record, h.stored(s.epoch()), nil)
 			s.rebind(h)
 		}
 	}
+	s.rewrite()
 	s.reviewServers()
 }
 
+// late takes note of the revision of a record that was read late, unless it was written before.
+func (r *record) late(revision uint64) {
+	if r.revision == 0 && r.busy == 0 {
+		r.revision = revision
+	}
+}
+
+// late adds to a handle, which a media server told of, what its record says.
+func (h *handle) late(f *foundHandle) {
+	h.record.late(f.revision)
+	if r := f.record; r != nil && h.identity == "" {
+		h.identity, h.request, h.created = r.Identity, r.Request, time.UnixMilli(r.Created)
+		h.opaqueID = opaqueIDOf(r.Request)
+	}
+	h.recall(f.record)
+}
+
 // restored tells a session that it was taken over: it writes its records anew, so that its former owner, should it
-// still live, can neither change nor delete them.
+// still live, can neither change nor delete them. Before they could be read it writes nothing: what it does not know would be lost
+// with them.
 type restored struct{}
 
 func (s *session) onRestored() {
 	s.catchUp()
-	s.keep(&s.record, s.stored(), nil)
+	if !s.unread {
+		s.rewrite()
+	}
 	for _, h := range s.handles {
-		s.keep(&h.record, h.stored(s.epoch()), nil)
 		s.rebind(h)
 	}
 	s.reviewServers()

@@ -3,11 +3,14 @@
 package actors
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
@@ -108,4 +111,66 @@ func TestLateRecordsPolled(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// What a session does not know yet it does not store: a record that was read late would say what it had been overwritten with, and
+// the next owner would take a session that polls for one without a transport.
+func TestLateRecordsAreKept(t *testing.T) {
+	n, k, epoch, id, pid := loadingPartition(t)
+	js, err := jetstream.New(k.p.bus.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), sessionBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const handle = 77
+	server := messages.NewMember("janus-a")
+	held := func() *found {
+		return &found{id: id, servers: []messages.Member{server}, handles: map[uint64]*foundHandle{
+			handle: {server: server, held: messages.HoldingHandle{Handle: handle, Janus: 5, Plugin: echotest}},
+		}}
+	}
+	n.tell(pid, loadedPartition{epoch: epoch, sessions: []*found{held()}})
+	identity := messages.Identity{Edge: k.member, Connection: 2, Session: id, N: 1}.String()
+	n.tell(pid, &bus.Msg{Subject: messages.RequestSubject(id), Reply: identity,
+		Data: fmt.Appendf(nil, `{"janus":"keepalive","transaction":"k","session_id":%d}`, id)})
+	k.await("answer", func(d delivered) bool { return d.subject == identity })
+	create := messages.Identity{Edge: k.member, Connection: 9, Session: id, N: 1}.String()
+	n.tell(pid, &bus.Msg{Subject: messages.RequestSubject(id), Reply: create + ".r", Data: []byte(`{"janus":"create","transaction":"c"}`)})
+
+	whole := held()
+	whole.record = &messages.SessionRecord{Identity: create, Polling: true, Created: 1}
+	whole.handles[handle].record = &messages.HandleRecord{
+		Identity: "attach", Plugin: echotest, Created: 2, Request: []byte(`{"janus":"attach","opaque_id":"me"}`), Server: server, Janus: 5,
+	}
+	if _, err := kv.Get(t.Context(), sessionKey(id)); !errors.Is(err, jetstream.ErrKeyNotFound) {
+		t.Errorf("before the records were read one was written (%v)", err)
+	}
+	n.tell(pid, loadedPartition{epoch: epoch, complete: true, sessions: []*found{whole}})
+	var session messages.SessionRecord
+	var attached messages.HandleRecord
+	for key, into := range map[string]any{sessionKey(id): &session, handleKey(id, handle): &attached} {
+		waitFor(t, func() string {
+			e, err := kv.Get(t.Context(), key)
+			if err == nil {
+				err = json.Unmarshal(e.Value(), into)
+			}
+			if err != nil {
+				return err.Error()
+			}
+			return ""
+		})
+	}
+	if session.Identity != create || !session.Polling || session.Created != 1 {
+		t.Errorf("stored is the session %+v", session)
+	}
+	if attached.Identity != "attach" || attached.Created != 2 || opaqueIDOf(attached.Request) != "me" || attached.Janus != 5 {
+		t.Errorf("stored is the handle %+v", attached)
+	}
+	// A create that was repeated meanwhile is answered as what made the session.
+	if got := k.await("answer to the create", func(d delivered) bool { return d.subject == create }); got.body["janus"] != "success" {
+		t.Errorf("create: %s", got.raw)
+	}
 }

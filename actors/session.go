@@ -249,6 +249,10 @@ func (s *session) request(in *inbound) {
 	if s.ending != nil && s.leaveToNext(in, create) {
 		return
 	}
+	if create && s.unread && s.identity == "" {
+		s.node.tell(s.part.self, notRestored{in.msg}) // it may be what made the session
+		return
+	}
 	if create {
 		s.create(&r)
 		return
