@@ -175,7 +175,8 @@ func (x *exchange) poll() {
 		x.status(http.StatusNotFound)
 		return
 	}
-	x.edge.polled(c, x.text(text) && http.NewResponseController(x.w).Flush() == nil)
+	there := x.r.Context().Err() == nil // the connection of a client who has left may still take the answer
+	x.edge.polled(c, x.text(text) && http.NewResponseController(x.w).Flush() == nil && there)
 }
 
 // last is what a poll that ends early gets: an answer that came just then, or nothing new.
