@@ -4,6 +4,7 @@ package crowd
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,9 +68,30 @@ func (e *edges) probe(ctx context.Context, i int) {
 		within, cancel := context.WithTimeout(ctx, probeTime)
 		_, err = c.Request(within, map[string]any{"janus": "ping"})
 		cancel()
-		e.set(i, err == nil || ctx.Err() != nil)
+		if err != nil && saidGoodbye(c) {
+			e.leave(i)
+		} else {
+			e.set(i, err == nil || ctx.Err() != nil)
+		}
 		pause(ctx, probeEvery)
 	}
+}
+
+// saidGoodbye reports whether an edge closed a connection in good order.
+func saidGoodbye(c *lab.Client) bool {
+	select {
+	case <-c.Closed():
+		return strings.Contains(c.Err().Error(), "close frame 1001")
+	default:
+		return false
+	}
+}
+
+// leave notes that an edge takes no requests any more, but answers those that it has.
+func (e *edges) leave(i int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.up[i] = false
 }
 
 func (e *edges) set(i int, up bool) {
