@@ -52,9 +52,6 @@ type offered struct {
 // onDrain heeds an order to drain, or to take work again. A node that drains gives all its partitions away, but not where there
 // is nobody to take them; one that drains no more gets those that are empty and fall to it.
 func (k *keeper) onDrain(m *bus.Msg) {
-	if m.NoResponders {
-		return
-	}
 	answer := messages.AnswerDrain(m.Data, func(order messages.DrainOrder) (messages.State, error) {
 		now := k.node.state.Load().(messages.State)
 		next, err := order.From(now)

@@ -116,6 +116,9 @@ func (k *keeper) Receive(ctx actor.Context) {
 
 // control handles what arrives on the node's own subject: answers to asks, and offers of partitions.
 func (k *keeper) control(m *bus.Msg) {
+	if m.NoResponders {
+		return // an end that was asked is gone
+	}
 	what, rest, _ := strings.Cut(strings.TrimPrefix(m.Subject, messages.NodePrefix(k.node.member)+"."), ".")
 	switch what {
 	case "answer":
