@@ -170,7 +170,7 @@ func eventually(t *testing.T, missing func() string) {
 }
 
 func TestHelpTeaches(t *testing.T) {
-	for _, command := range []string{"dev", "edge", "session", "media", "node", "doctor", "config"} {
+	for _, command := range []string{"dev", "edge", "session", "media", "node", "servers", "drain", "undrain", "doctor", "config"} {
 		code, out, _ := try(t, nil, command, "--help")
 		if code != exitDone || !strings.Contains(out, "Usage: januscloud "+command) || !strings.Contains(out, "Example") {
 			t.Errorf("%s --help: %d %s", command, code, out)
