@@ -62,13 +62,27 @@ func maxHandles(c config.Cap) int {
 
 // startMedia starts a media role, known to health as check.
 func (p *process) startMedia(ctx context.Context, check string, o mediactl.Options, c config.Part) error {
+	return p.beginMedia(ctx, check, o, c)(ctx)
+}
+
+// beginMedia begins to start a media role, which is given up when ctx ends before it serves. What it returns waits for it, and takes
+// care of it from then on.
+func (p *process) beginMedia(ctx context.Context, check string, o mediactl.Options, c config.Part) (started func(ctx context.Context) error) {
 	o.Bus, o.Roster, o.Wheel, o.Load, o.Log, o.Registry = p.bus, p.roster, p.wheel, p.load, p.log, p.registry
-	m, err := mediactl.Start(ctx, o)
-	if err != nil {
-		return err
+	var m *mediactl.Media
+	outcome := make(chan error, 1)
+	go func() {
+		var err error
+		m, err = mediactl.Start(ctx, o)
+		outcome <- err
+	}()
+	return func(ctx context.Context) error {
+		if err := <-outcome; err != nil {
+			return err
+		}
+		p.add(check, m)
+		p.onDrain(c.DrainTimeout, m.Drain)
+		p.endWith(ctx, m.Deposed(), fmt.Errorf("media server %q: %w: another process has taken over", o.Name, mediactl.ErrNameTaken))
+		return nil
 	}
-	p.add(check, m)
-	p.onDrain(c.DrainTimeout, m.Drain)
-	p.endWith(ctx, m.Deposed(), fmt.Errorf("media server %q: %w: another process has taken over", o.Name, mediactl.ErrNameTaken))
-	return nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/januscloud/januscloud/cmd/januscloud/config"
 	"github.com/januscloud/januscloud/messages"
@@ -39,11 +40,16 @@ func (c *nodeCommand) Run(w *world) error {
 		if err != nil {
 			return readyLine{}, err
 		}
-		// The session role first: it serves the cluster's sessions, whether or not the Janus here comes up.
-		if _, err := p.startSession(ctx, name, c.Region, c.Session, c.Records, c.Grace, c.Plugins); err != nil {
-			return readyLine{}, err
+		// Both at once, so that calls on this Janus wait no longer than they must after a restart. The session role serves the
+		// cluster's sessions whether or not the Janus here comes up.
+		starting, giveUp := context.WithCancel(ctx)
+		defer giveUp()
+		media := p.beginMedia(starting, "media", mediaOptions(name, c.Region, c.Media), c.Part)
+		_, err = p.startSession(ctx, name, c.Region, c.Session, c.Records, c.Grace, c.Plugins)
+		if err != nil {
+			giveUp()
 		}
-		if err := p.startMedia(ctx, "media", mediaOptions(name, c.Region, c.Media), c.Part); err != nil {
+		if err := errors.Join(err, media(ctx)); err != nil {
 			return readyLine{}, err
 		}
 		return readyLine{role: "node", name: name, nats: p.servers()}, nil
