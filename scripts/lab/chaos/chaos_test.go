@@ -73,7 +73,7 @@ func TestBroken(t *testing.T) {
 	}{
 		{[]fault{{kill, sessionPart}, {freeze, natsPart}, {kill, edgePart}, {}}, ledger.Counts{Lost: 1}, crowd.Media{}, "1 lost", []fault{{kill, mediaPart}, {kill, janusPart}}},
 		{[]fault{{kill, sessionPart}, {kill, edgePart}}, ledger.Counts{Doubled: 2}, crowd.Media{}, "2 doubled", []fault{{kill, mediaPart}}},
-		{[]fault{{kill, sessionPart}, {stop, natsPart}}, ledger.Counts{Again: 1}, crowd.Media{}, "1 again", []fault{{kill, edgePart}}},
+		{[]fault{{kill, sessionPart}}, ledger.Counts{Again: 1}, crowd.Media{}, "1 again", []fault{{kill, edgePart}, {freeze, natsPart}}},
 		{[]fault{{kill, sessionPart}, {kill, edgePart}}, ledger.Counts{Disordered: 1}, crowd.Media{}, "1 out of order", nil},
 		{[]fault{{kill, sessionPart}, {kill, edgePart}, {kill, mediaPart}, {kill, janusPart}, {}}, ledger.Counts{RunTwice: 1}, crowd.Media{}, "1 run twice", nil},
 		{[]fault{{kill, sessionPart}, {kill, mediaPart}, {kill, janusPart}}, ledger.Counts{Sessions: 1}, crowd.Media{}, "1 sessions lost", nil},

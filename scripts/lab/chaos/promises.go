@@ -45,7 +45,7 @@ func (r *row) broken(strict bool) (list []string) {
 	if r.part != edgePart {
 		never("in doubt", r.InDoubt)
 	}
-	if r.part == sessionPart || r.part == natsPart {
+	if r.part == sessionPart { // while a NATS server is frozen, clients leave edges that depend on it
 		never("again", r.Again)
 	}
 	return append(list, r.slow(strict)...)
