@@ -58,7 +58,8 @@ What the columns say:
     run twice requests that, to judge by their  wrong         other answers that are not true
               answers, were run twice
     refused   errors, with their codes          unknown       errors "outcome unknown"
-    unanswered requests without a reply         in doubt      the same, where the connection ended
+    unanswered requests without a reply         in doubt      the same, or refused since it was overtaken, where
+                                                              the connection ended
     sessions  sessions that were lost           hangups       handles that lost their Janus
     pause     the longest that a client waited  gap, packets  the longest silence of real media, and packets lost
               for a reply, an event, an edge

@@ -102,17 +102,23 @@ func (l *Ledger) Replied(id string, code int, reason string, now time.Time) {
 	l.late(e, now)
 	if code != 0 {
 		e.refused = true
-		l.refused(id, code, reason)
+		l.refused(e, code, reason)
 	}
 	l.finish(e)
 }
 
-func (l *Ledger) refused(id string, code int, reason string) {
-	if strings.Contains(strings.ToLower(reason), "outcome unknown") {
+// refused counts an error. What came by a connection that the client had left may have been overtaken by what it asked on the next
+// one: two connections have no common order, with one Janus neither.
+func (l *Ledger) refused(e *entry, code int, reason string) {
+	switch {
+	case strings.Contains(strings.ToLower(reason), "outcome unknown"):
 		l.counts.Unknown++
 		return
+	case e.doubt:
+		l.counts.InDoubt++
+		return
 	}
-	l.problem("%s was refused: %d %s", id, code, reason)
+	l.problem("%s was refused: %d %s", e.id, code, reason)
 	if l.counts.Refused == nil {
 		l.counts.Refused = make(map[string]int)
 	}
@@ -135,7 +141,7 @@ func (l *Ledger) Event(id string, now time.Time) {
 	}
 	l.counts.Events++
 	e.came = now
-	if e.number < l.newest {
+	if e.number < l.newest && !e.doubt {
 		l.counts.Disordered++
 		l.problem("event %s came after a later one", id)
 	}
