@@ -236,7 +236,7 @@ func TestKill(t *testing.T) {
 	if m := r.tryAttach(session, 3, echotest); m.body.Error == nil || m.body.Error.Code != 461 {
 		t.Errorf("attach without a Janus: %v", m)
 	}
-	if m := r.reply(r.request(session, 1, echoBody(session, "lost"))); m.body.Error == nil || m.body.Error.Code != 459 {
+	if m := r.reply(r.request(session, 1, echoBody(session, "lost"))); m.body.Error == nil || m.body.Error.Code != 490 {
 		t.Errorf("message to a lost handle: %v", m)
 	}
 	r.destroy(session)
@@ -282,7 +282,7 @@ func TestConflict(t *testing.T) {
 	r.stop()
 	r.start(janus.WSURL())
 	first := r.request(session, 1, echoBody(session, "unknown"))
-	if m := r.reply(first); m.body.Error == nil || m.body.Error.Code != 459 {
+	if m := r.reply(first); m.body.Error == nil || m.body.Error.Code != 490 {
 		t.Errorf("message to a handle of an earlier role: %v", m)
 	}
 	r.attach(session, 1)

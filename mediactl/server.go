@@ -209,6 +209,8 @@ func (s *server) pass(q *query) {
 	}
 	h := s.ours[handleKey{q.session, q.handle}]
 	switch {
+	case h == nil && s.sessions[q.session] == nil:
+		s.answer(q, errLost, "handle") // its owner may not have heard yet: to the client the handle lives on
 	case h == nil:
 		s.answer(q, messages.ErrHandleNotFound(q.handle, q.session), "handle")
 	case h.janus == 0:

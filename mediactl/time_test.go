@@ -303,7 +303,7 @@ func wantHope(t *testing.T, f *fake, lost bool) {
 		want = []string{
 			`{"janus":"hangup","session_id":1,"sender":1,"reason":"Media server lost"}`,
 			`{"janus":"unbound","session_id":1,"sender":1}`,
-			`{"janus":"error","session_id":1,"transaction":"m","error":{"code":459,"reason":"No such handle 1 in session 1"}}`,
+			`{"janus":"error","session_id":1,"transaction":"m","error":{"code":490,"reason":"Media server lost"}}`,
 		}
 	}
 	if strings.Join(heard, "\n") != strings.Join(want, "\n") {
