@@ -200,4 +200,5 @@ func (s *session) endCatching(next func(*inbound)) {
 		}
 		next(in)
 	}
+	s.passLate()
 }

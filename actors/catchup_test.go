@@ -31,8 +31,11 @@ func (s *server) replay(m *bus.Msg) {
 		return
 	}
 	s.mu.Lock()
-	recent, handles := s.recent, s.holds[ask.Session]
+	recent, handles, retell := s.recent, s.holds[ask.Session], s.retell
 	s.mu.Unlock()
+	if retell != nil {
+		retell()
+	}
 	for handle := range handles {
 		for i, n := range recent {
 			s.sayNumbered(messages.SessionAgain, ask.Session, handle, n)

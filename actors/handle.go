@@ -44,9 +44,10 @@ type handle struct {
 	timer   wheel.Timer
 	record  record
 
-	peer    *peer   // of plugins that session nodes serve themselves; nil: of a Janus
-	resync  *resync // of plugins that tell of others in a room; nil: the plugin does not
-	routing         // of plugins whose rooms have homes
+	peer       *peer   // of plugins that session nodes serve themselves; nil: of a Janus
+	resync     *resync // nil: nothing of it was ever compared, nor is it in a room
+	negotiated bool    // there was a jsep, or may have been: it may have a PeerConnection
+	routing            // of plugins whose rooms have homes
 }
 
 type handleState uint8
@@ -161,6 +162,7 @@ func (s *session) about(h *handle, what string) messages.Event {
 func (s *session) toHandle(r *request, verb janusjson.Verb) {
 	h := r.handle
 	if verb == janusjson.VerbMessage {
+		h.negotiates(&r.Message)
 		h.asks(r)
 	}
 	switch {
@@ -309,7 +311,7 @@ func (s *session) event(in *inbound) {
 	}
 	s.hear(in.msg.Reply)
 	h := s.handle(in.subject.Handle())
-	if h != nil && h.router != nil && !s.observe(h, in.msg.Reply, &m) {
+	if h != nil && !s.observe(h, in.msg.Reply, &m) {
 		s.passAcks()
 		return
 	}

@@ -63,7 +63,7 @@ type Node struct {
 	beater  *roster.Beater
 	started time.Time
 
-	keeper, placer, surveyor, acknowledger *actor.PID
+	keeper, placer, surveyor, examiner, acknowledger *actor.PID
 
 	// Written by the keeper, read by the beater and Ready.
 	owned    atomic.Pointer[[]messages.OwnedRange]
@@ -106,7 +106,8 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	n.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return n.Log }))
 	n.readSettings(ctx)
 	n.placer = n.spawn(newPlacer(n))
-	n.surveyor = n.spawn(&surveyor{node: n, rooms: map[surveyKey]*survey{}})
+	n.surveyor = n.spawn(&surveyor{node: n, most: maxSurveys, rooms: map[surveyKey]*survey{}})
+	n.examiner = n.spawn(&surveyor{node: n, most: maxExams, rooms: map[surveyKey]*survey{}})
 	n.acknowledger = n.spawn(&acknowledger{node: n, reach: map[string]map[uint64]uint64{}})
 	joined := make(chan struct{})
 	n.keeper = n.spawn(newKeeper(n, joined))

@@ -221,3 +221,173 @@ func TestResyncUnknown(t *testing.T) {
 		t.Error("a handle that was taken over looks")
 	}
 }
+
+// linked is a media server whose Janus shows handles, and one with a PeerConnection.
+type linked struct {
+	*client
+	t          *testing.T
+	media      *server
+	s, h, idle uint64 // idle never negotiated
+}
+
+func newLinked(t *testing.T) *linked {
+	t.Helper()
+	c := newCluster(t)
+	l := &linked{t: t, media: c.server("media-a")}
+	waitServers(t, c.node("node-1", nil), 1)
+	l.client = c.client()
+	l.s = l.create()
+	l.h, l.idle = l.attach(l.s), l.attach(l.s)
+	l.ask(l.s, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, l.s, l.idle)
+	l.negotiate()
+	return l
+}
+
+func (l *linked) negotiate() {
+	l.t.Helper()
+	l.ask(l.s, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{},"jsep":{"type":"offer","sdp":""}}`, l.s, l.h)
+}
+
+// shows has the Admin API answer so.
+func (l *linked) shows(result messages.AdminResult) {
+	l.media.mu.Lock()
+	defer l.media.mu.Unlock()
+	l.media.admin = result
+}
+
+func linkInfo(info string) messages.AdminResult {
+	return messages.AdminResult{Reply: json.RawMessage(`{"janus":"success","info":` + info + `}`)}
+}
+
+const (
+	linkUp   = `{"flags":{"ready":true},"webrtc":{"media":{"0":{"type":"video","mid":"0","stats":{"in":{"packets":1}}}}}}`
+	linkDown = `{"flags":{"ready":false}}`
+)
+
+// wants waits until the client was told this of its PeerConnection, in order, and nothing else.
+func (l *linked) wants(verbs ...string) {
+	l.t.Helper()
+	waitFor(l.t, func() string {
+		var told []string
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, d := range l.inbox {
+			if verb := d.body["janus"]; verb != "event" && d.body["sender"] != nil {
+				if d.body["sender"] != float64(l.h) {
+					l.t.Errorf("told %s", d.raw)
+				}
+				told = append(told, verb.(string))
+			}
+		}
+		if !slices.Equal(told, verbs) {
+			return fmt.Sprintf("told are %q, not %q", told, verbs)
+		}
+		return ""
+	})
+}
+
+// After a gap clients are told of PeerConnections that ended or came up meanwhile, of whatever plugin; once, though Janus may say so
+// itself a moment later.
+func TestLinkAfterGap(t *testing.T) {
+	l := newLinked(t)
+	up := linkInfo(linkUp)
+	up.Busy = true // at first
+	l.shows(up)
+	l.media.gap(t, l.s)
+	l.wants("webrtcup", "media")
+	l.media.say(t, l.s, l.h, "webrtcup") // it had begun to
+	l.shows(linkInfo(linkDown))
+	l.media.gap(t, l.s)
+	l.wants("webrtcup", "media", "hangup")
+	l.media.say(t, l.s, l.h, "hangup")
+	l.media.gap(t, l.s)
+	l.media.say(t, l.s, l.h, "slowlink")
+	l.wants("webrtcup", "media", "hangup", "slowlink")
+	l.media.say(t, l.s, l.h, "webrtcup")
+	l.wants("webrtcup", "media", "hangup", "slowlink", "webrtcup")
+	got, ok := l.take(func(d delivered) bool { return d.body["janus"] == "media" })
+	if !ok || got.body["mid"] != "0" || got.body["type"] != "video" || got.body["receiving"] != true {
+		t.Errorf("media: %s", got.raw)
+	}
+}
+
+// What is said of a PeerConnection that is negotiated anew is not taken for what was said of the last one.
+func TestLinkNegotiatedAnew(t *testing.T) {
+	l := newLinked(t)
+	l.media.say(t, l.s, l.h, "webrtcup")
+	l.shows(linkInfo(linkDown))
+	l.media.gap(t, l.s)
+	l.wants("webrtcup", "hangup")
+	l.negotiate()
+	l.media.say(t, l.s, l.h, "hangup")
+	l.wants("webrtcup", "hangup", "hangup")
+}
+
+// Where the Admin API does not answer nothing is said of PeerConnections, and what comes afterwards is passed on.
+func TestLinkUnseen(t *testing.T) {
+	l := newLinked(t)
+	for _, result := range []messages.AdminResult{{Failure: "no admin API"}, {Error: messages.ErrHandleNotFound(l.h, l.s)}, {}, linkInfo(`{}`)} {
+		l.shows(result)
+		l.media.gap(t, l.s)
+	}
+	passed := false
+	l.media.mu.Lock()
+	l.media.before = func(_ messages.MediaSubject, verb janusjson.Verb) { passed = passed || verb == janusjson.VerbKeepalive }
+	l.media.mu.Unlock()
+	l.media.gap(t, l.s)
+	waitFor(t, func() string {
+		l.media.mu.Lock()
+		defer l.media.mu.Unlock()
+		if !passed {
+			return "nobody compares"
+		}
+		return ""
+	})
+	l.media.say(t, l.s, l.h, "webrtcup")
+	l.media.say(t, l.s, l.h, "hangup")
+	l.wants("webrtcup", "hangup")
+}
+
+// What got lost between media server and owner is known before it is told in other words.
+func TestLinkCaughtUp(t *testing.T) {
+	l := newLinked(t)
+	l.media.say(t, l.s, l.h, "webrtcup")
+	l.wants("webrtcup")
+	says := func(kind messages.SessionKind, verb, reason string, n, before uint64) {
+		_ = l.media.p.bus.Publish(messages.HandleSubject(l.s, kind, l.h), string(messages.AppendOrigin(nil, l.media.member.String(), n, before)),
+			messages.AppendNotice(nil, verb, l.s, l.h, reason))
+	}
+	l.media.mu.Lock()
+	l.media.before = func(_ messages.MediaSubject, verb janusjson.Verb) {
+		if verb == janusjson.VerbKeepalive {
+			says(messages.SessionEvent, "slowlink", "", 102, 101)
+		}
+	}
+	l.media.retell = func() { says(messages.SessionAgain, "hangup", "Close PC", 101, 0) }
+	l.media.mu.Unlock()
+	l.shows(linkInfo(linkDown))
+	l.media.gap(t, l.s)
+	l.wants("webrtcup", "hangup", "slowlink")
+	if got, _ := l.take(func(d delivered) bool { return d.body["janus"] == "hangup" }); got.body["reason"] != "Close PC" {
+		t.Errorf("told %s", got.raw)
+	}
+}
+
+// Those who wait for their turn at an Admin API that does not answer do not wait for it one behind the other.
+func TestSurveyorSkips(t *testing.T) {
+	deaf, other := messages.Member{Name: "deaf"}, messages.Member{Name: "other"}
+	n := newCluster(t).node("node-1", nil)
+	nobody := n.acknowledger // it does not care
+	v := &surveyor{node: n, self: nobody, most: 1, rooms: map[surveyKey]*survey{}}
+	key := func(server messages.Member, janus uint64) surveyKey { return surveyKey{server: server, janus: janus} }
+	first := key(deaf, 1)
+	v.rooms[first], v.running, v.waiting = &survey{now: []*surveyAsk{{key: first, session: nobody}}}, 1, 1
+	for janus := range uint64(5) {
+		v.ask(&surveyAsk{key: key(deaf, 2+janus), session: nobody})
+	}
+	v.ask(&surveyAsk{key: key(other, 1), session: nobody})
+	v.done(surveyDone{key: first, mute: true})
+	if r := v.rooms[key(other, 1)]; len(v.rooms) != 1 || v.waiting != 1 || v.running != 1 || r == nil || len(r.now) != 1 {
+		t.Errorf("%d handles, %d wait, %d looks: %v", len(v.rooms), v.waiting, v.running, r)
+	}
+}

@@ -327,6 +327,7 @@ type server struct {
 	got    []string // verb and identity
 	holds  map[uint64]map[uint64]bool
 	mute   bool
+	admin  messages.AdminResult                                // to whatever the Admin API is asked
 	before func(at messages.MediaSubject, verb janusjson.Verb) // called before a request is served; nil: nothing
 	refuse messages.Epoch
 	seq    int
@@ -338,6 +339,7 @@ type server struct {
 	adopts []messages.Adopt // that it was asked for
 	defers int              // adopts that are not answered
 	recent []int            // numbers of the events that are told once more, for the handle that is held
+	retell func()           // tells once more what else got lost; nil: nothing did
 	acked  map[uint64]uint64
 }
 
@@ -409,6 +411,14 @@ func (s *server) receive(m *bus.Msg) {
 	}
 	if m.Subject == messages.MediaPlugin(s.member) {
 		s.steward(m)
+		return
+	}
+	if m.Subject == messages.MediaAdmin(s.member) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		data, _ := json.Marshal(s.admin)
+		s.admin.Busy = false
+		_ = s.p.bus.Publish(m.Reply, "", data)
 		return
 	}
 	at, err := messages.ParseMediaSubject(m.Subject)

@@ -23,6 +23,7 @@ type routing struct {
 	engaged bool          // in a room or a call: it stays where it is
 	certain bool          // so it was told; a handle of another owner's time is taken for engaged until its record is read
 	live    bool          // it has a PeerConnection, which ends with the handle there
+	assumed bool          // so nobody knows: its media server was not there to tell when the handle was taken over
 	pinned  bool          // the bind under way is to one server and no other
 	moved   bool          // it was on another server before, whose events are not the client's any more
 	errand  string        // identity of the message that is being looked after; empty: none
@@ -398,15 +399,19 @@ func (s *session) observe(h *handle, from string, m *janusjson.Message) bool {
 	}
 	switch m.Verb() {
 	case janusjson.VerbWebRTCUp:
-		h.live = true
+		h.live, h.assumed = true, false
 	case janusjson.VerbHangup, janusjson.VerbDetached:
-		h.live = false
+		h.live, h.assumed = false, false
+	}
+	h.negotiates(m)
+	heard := h.hears(m, data)
+	if h.router == nil {
+		return heard
 	}
 	answers := h.answers(m)
 	s.follows(h, h.router.Observe(m.Verb(), data))
 	s.tells(h, m.Verb(), data)
 	own := s.learn(h, m, data)
-	heard := h.hears(m.Verb(), data)
 	if answers {
 		s.outcome(h)
 	}

@@ -4,6 +4,8 @@ package actors
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -20,6 +22,9 @@ import (
 const (
 	// maxSurveys is how many rooms a node looks at at a time; after a gap it may be all of a Janus. Others wait for their turn.
 	maxSurveys = 32
+	// maxExams is how many handles it looks at at a time. Each takes one of the places that a media server has for administrators,
+	// and several nodes look at once.
+	maxExams = 4
 	// maxSurveyAsks bounds who waits.
 	maxSurveyAsks = 100_000
 	// surveyTime bounds one look.
@@ -31,20 +36,22 @@ const (
 )
 
 // surveyor looks at rooms for the sessions of its node, once for all who ask at the same time. Who asks while a look is under way
-// waits for the next: what happened in between is not on the first.
+// waits for the next: what happened in between is not on the first. Another one looks at handles.
 type surveyor struct {
 	node    *Node
 	self    *actor.PID
+	most    int // looks at a time
 	rooms   map[surveyKey]*survey
 	waiting int         // asks, of all rooms
 	running int         // looks
 	queue   []surveyKey // for their turn
 }
 
-// surveyKey names a room of one Janus.
+// surveyKey names a room of one Janus, or a handle.
 type surveyKey struct {
-	server       messages.Member
-	plugin, room string
+	server         messages.Member
+	plugin, room   string
+	session, janus uint64 // of a handle: its session, and its id there
 }
 
 // survey is a room that is looked at.
@@ -72,6 +79,7 @@ type surveyed struct {
 type surveyDone struct {
 	key  surveyKey
 	seen plugin.Seen
+	mute bool // the Admin API does not answer: nothing else need be asked of it
 }
 
 // Receive handles one message.
@@ -105,7 +113,7 @@ func (v *surveyor) ask(a *surveyAsk) {
 func (v *surveyor) schedule(key surveyKey, r *survey) {
 	switch {
 	case r.now != nil || r.queued:
-	case v.running >= maxSurveys:
+	case v.running >= v.most:
 		r.queued = true
 		v.queue = append(v.queue, key)
 	default:
@@ -120,32 +128,59 @@ func (v *surveyor) begin(key surveyKey, r *survey) {
 	n.errand(v.self, func(ctx context.Context) any {
 		ctx, cancel := context.WithTimeout(ctx, surveyTime)
 		defer cancel()
-		return surveyDone{key, n.look(ctx, key, asks)}
+		return n.look(ctx, key, asks)
 	})
 }
 
 func (v *surveyor) done(m surveyDone) {
 	r := v.rooms[m.key]
-	for _, a := range r.now {
-		v.node.tell(a.session, surveyed{a.handle, a.gap, m.seen})
-	}
-	v.waiting -= len(r.now)
+	v.answer(r.now, m.seen)
 	r.now = nil
 	v.running--
+	if m.mute {
+		v.skip(m.key.server)
+	}
 	if len(r.next) > 0 {
 		v.schedule(m.key, r)
 	} else {
 		delete(v.rooms, m.key)
 	}
-	if len(v.queue) > 0 && v.running < maxSurveys {
+	if len(v.queue) > 0 && v.running < v.most {
 		key := v.queue[0]
 		v.queue = v.queue[1:]
 		v.begin(key, v.rooms[key])
 	}
 }
 
-// look asks a Janus what there is in a room.
-func (n *Node) look(ctx context.Context, key surveyKey, asks []*surveyAsk) plugin.Seen {
+func (v *surveyor) answer(asks []*surveyAsk, seen plugin.Seen) {
+	for _, a := range asks {
+		v.node.tell(a.session, surveyed{a.handle, a.gap, seen})
+	}
+	v.waiting -= len(asks)
+}
+
+// skip answers those who wait for their turn at a media server that does not answer: each would wait as long, one behind the other.
+func (v *surveyor) skip(server messages.Member) {
+	v.queue = slices.DeleteFunc(v.queue, func(key surveyKey) bool {
+		if key.server != server {
+			return false
+		}
+		v.answer(v.rooms[key].next, plugin.Seen{})
+		delete(v.rooms, key)
+		return true
+	})
+}
+
+// look asks a Janus what there is in a room, or what it knows of a handle.
+func (n *Node) look(ctx context.Context, key surveyKey, asks []*surveyAsk) surveyDone {
+	if key.janus == 0 {
+		return surveyDone{key: key, seen: n.lookAtRoom(ctx, key, asks)}
+	}
+	info, answered := n.handleInfo(ctx, key)
+	return surveyDone{key: key, seen: plugin.Seen{Info: info}, mute: !answered}
+}
+
+func (n *Node) lookAtRoom(ctx context.Context, key surveyKey, asks []*surveyAsk) plugin.Seen {
 	var seen plugin.Seen
 	look := asks[0].look
 	seen.List = n.lookOnce(ctx, key, messages.PluginRequest{Body: look.List})
@@ -189,4 +224,38 @@ func (n *Node) lookOnce(ctx context.Context, key surveyKey, q messages.PluginReq
 		n.Log.Warn("answer about a room not understood", "server", key.server.Name, "plugin", key.plugin, "error", err)
 	}
 	return o
+}
+
+// handleInfo asks the Admin API of the Janus about a handle. The object is empty when there is no such handle; answered is false when
+// there is no such API, or no answer.
+func (n *Node) handleInfo(ctx context.Context, key surveyKey) (info janusjson.Object, answered bool) {
+	call, err := json.Marshal(messages.AdminCall{
+		Verb: "handle_info", Fields: fmt.Appendf(nil, `{"session_id":%d,"handle_id":%d}`, key.session, key.janus),
+	})
+	if err != nil {
+		return info, false
+	}
+	result := n.askAdminOnce(ctx, key.server, call)
+	for result.Busy && ctx.Err() == nil {
+		bus.Pause(ctx, surveyPause)
+		result = n.askAdminOnce(ctx, key.server, call)
+	}
+	if reply, err := janusjson.ParseObject(result.Reply); err == nil {
+		info, _ = reply.Get("info").Object()
+	}
+	return info, len(result.Reply) > 0 || result.Error != nil
+}
+
+// askAdminOnce puts one request to the Admin API of a Janus. Of a media server that is not reached it says that it is busy: it was
+// just lost and found.
+func (n *Node) askAdminOnce(ctx context.Context, server messages.Member, call []byte) messages.AdminResult {
+	m, err := n.Bus.Request(ctx, messages.MediaAdmin(server), call)
+	if err != nil {
+		return messages.AdminResult{Busy: true}
+	}
+	var result messages.AdminResult
+	if err := json.Unmarshal(m.Data, &result); err != nil {
+		return messages.AdminResult{Failure: err.Error()}
+	}
+	return result
 }

@@ -86,7 +86,7 @@ func (a *administrator) take(m *bus.Msg) bool {
 			a.answer(m.Reply, a.call(m.Data))
 		})
 	default:
-		a.answer(m.Reply, messages.AdminResult{Failure: "too many requests to the admin API of this Janus"})
+		a.answer(m.Reply, messages.AdminResult{Failure: "too many requests to the admin API of this Janus", Busy: true})
 	}
 	return true
 }

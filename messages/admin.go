@@ -73,6 +73,7 @@ type AdminResult struct {
 	Reply   json.RawMessage `json:"reply,omitempty"`   // of Janus, when it did what it was asked
 	Error   *Error          `json:"error,omitempty"`   // of Janus, when it did not
 	Failure string          `json:"failure,omitempty"` // why Janus was not reached
+	Busy    bool            `json:"busy,omitempty"`    // it was not asked, and may be asked again
 }
 
 // NodeOrder asks a session node for the sessions it owns, or gives it a setting before it comes from the store, or has it look

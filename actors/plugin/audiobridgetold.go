@@ -23,7 +23,7 @@ func (t *audioBridgeTold) Asks(body janusjson.Object) {
 }
 
 // Hears implements Told.
-func (t *audioBridgeTold) Hears(data janusjson.Object) bool {
+func (t *audioBridgeTold) Hears(data, _ janusjson.Object) bool {
 	switch what := data.Get("audiobridge"); {
 	case what.Is("roomchanged"), what.Is("joined") && data.Get("id").Kind() != janusjson.KindAbsent:
 		t.enter(KeyOf(data.Get("room")), KeyOf(data.Get("id")))
@@ -123,10 +123,10 @@ func (t *audioBridgeTold) Missed(seen Seen, _ string) Missed {
 }
 
 // compare tells who is gone, then who came or is in another state.
-func (t *audioBridgeTold) compare(list janusjson.Array, there map[string]janusjson.Object) (events [][]byte) {
+func (t *audioBridgeTold) compare(list janusjson.Array, there map[string]janusjson.Object) (events []Event) {
 	for _, id := range slices.Sorted(maps.Keys(t.known)) {
 		if _, in := there[id]; !in && t.compares(id) {
-			events = append(events, []byte(`{"audiobridge":"event","room":`+t.room+`,"leaving":`+id+`}`))
+			events = append(events, Event{Data: []byte(`{"audiobridge":"event","room":` + t.room + `,"leaving":` + id + `}`)})
 			delete(t.known, id)
 		}
 	}
@@ -145,7 +145,7 @@ func (t *audioBridgeTold) compare(list janusjson.Array, there map[string]janusjs
 		now.fresh = true
 		t.set(id, now)
 		out := []byte(`{"audiobridge":"` + what + `","room":` + t.room + `,"participants":[`)
-		events = append(events, append(entry.AppendSplice(out, janusjson.Field{Name: "talking"}), "]}"...))
+		events = append(events, Event{Data: append(entry.AppendSplice(out, janusjson.Field{Name: "talking"}), "]}"...)})
 	}
 	return events
 }

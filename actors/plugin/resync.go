@@ -22,11 +22,11 @@ type Resyncer interface {
 type Told interface {
 	// Asks learns from the body of a message of the client.
 	Asks(body janusjson.Object)
-	// Hears learns from the data of an event to the client. It reports false for an event that is not for the client: it
-	// concerns a visitor of ours, or was told already.
-	Hears(data janusjson.Object) bool
-	// Look begins to compare: it says how to see what there is. Whatever is heard from now on is newer than what is seen. ok is
-	// false when there is nothing to compare, or it is not known what the client was told.
+	// Hears learns from the data of an event to the client, and its jsep, if any. It reports false for an event that is not for
+	// the client: it concerns a visitor of ours, or was told already.
+	Hears(data, jsep janusjson.Object) bool
+	// Look begins to compare: it says how to see what there is in the room. Whatever is heard from now on is newer than what is
+	// seen. ok is false when there is no room to look at, or it is not known what the client was told.
 	Look() (look Look, ok bool)
 	// Missed is what the client did not hear, as a Janus of this version would have said it. From then on it counts as told.
 	Missed(seen Seen, version string) Missed
@@ -45,18 +45,24 @@ type Look struct {
 	Proof string
 }
 
-// Seen is what was answered to a Look. What was not answered is a zero object.
-type Seen struct{ List, Visit janusjson.Object }
+// Seen is what was found out. What was not answered is a zero object.
+type Seen struct {
+	List, Visit janusjson.Object // answers to a Look
+	Info        janusjson.Object // of the handle, by the Admin API (handle_info); not for those that never negotiated
+}
 
 // Missed is what a client did not hear.
 type Missed struct {
-	// Events are the data of events of the plugin, in order.
-	Events [][]byte
+	// Events are events of the plugin, in order.
+	Events []Event
 	// Partial: there may be more than could be found out.
 	Partial bool
 	// Link is what became of the handle's PeerConnection, as far as the room shows it.
 	Link Link
 }
+
+// Event is an event of a plugin: its data, and a jsep or nil.
+type Event struct{ Data, Jsep []byte }
 
 // Link is the state of a PeerConnection.
 type Link uint8
@@ -128,7 +134,7 @@ func (p *people) over(events ...string) Missed {
 	*p = people{}
 	m := Missed{Link: LinkDown}
 	for _, e := range events {
-		m.Events = append(m.Events, []byte(e))
+		m.Events = append(m.Events, Event{Data: []byte(e)})
 	}
 	return m
 }

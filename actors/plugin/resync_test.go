@@ -25,7 +25,7 @@ func remembers(t *testing.T, name string) Told {
 func hears(t *testing.T, told Told, events ...string) {
 	t.Helper()
 	for _, e := range events {
-		if !told.Hears(object(t, e)) {
+		if !told.Hears(object(t, e), janusjson.Object{}) {
 			t.Errorf("kept from the client: %s", e)
 		}
 	}
@@ -49,8 +49,8 @@ func wantMissed(t *testing.T, m Missed, partial bool, want ...string) {
 	t.Helper()
 	var got []string
 	for _, e := range m.Events {
-		object(t, string(e))
-		got = append(got, string(e))
+		object(t, string(e.Data))
+		got = append(got, string(e.Data))
 	}
 	if !slices.Equal(got, want) || m.Partial != partial {
 		t.Errorf("missed, partial: %v,\n%s\nwant\n%s", m.Partial, strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -190,10 +190,10 @@ func TestVideoRoomDoubled(t *testing.T) {
 	wantMissed(t, missed(t, told, "", videoParticipants(personOwn, personOne, personTwo), visited(feedOne, feedTwo)), false,
 		`{"videoroom":"event","room":77,"publishers":[`+feedTwoNotified+`]}`)
 	again := object(t, `{"videoroom":"event","room":77,"publishers":[`+feedTwoNotified+`]}`)
-	if told.Hears(again) {
+	if told.Hears(again, janusjson.Object{}) {
 		t.Error("doubled")
 	}
-	if !told.Hears(again) {
+	if !told.Hears(again, janusjson.Object{}) {
 		t.Error("a publisher who negotiates anew is kept from the client")
 	}
 }
@@ -212,7 +212,7 @@ func TestVideoRoomPartial(t *testing.T) {
 		t.Errorf("%d are remembered", n)
 	}
 	m := missed(t, told, "", videoParticipants(personOwn, personTwo), visited(feedTwo))
-	if len(m.Events) != maxTold || !m.Partial || strings.Contains(string(m.Events[len(m.Events)-1]), "publishers") {
+	if len(m.Events) != maxTold || !m.Partial || strings.Contains(string(m.Events[len(m.Events)-1].Data), "publishers") {
 		t.Errorf("%d events, partial: %v", len(m.Events), m.Partial)
 	}
 }
@@ -228,7 +228,7 @@ func TestVisitor(t *testing.T) {
 		}
 		for _, known := range []bool{false, true} {
 			for _, e := range about {
-				if told.Hears(object(t, fmt.Sprintf(e, room, id))) {
+				if told.Hears(object(t, fmt.Sprintf(e, room, id)), janusjson.Object{}) {
 					t.Errorf("told, in a room: %v: %s of %s", known, e, id)
 				}
 			}
@@ -236,7 +236,7 @@ func TestVisitor(t *testing.T) {
 		}
 		hears(t, told, `{"videoroom":"joined","room":`+room+`,"id":3,"publishers":[],"attendees":[{"id":`+id+`}]}`,
 			fmt.Sprintf(about[1], room, id), fmt.Sprintf(about[2], room, id))
-		if told.Hears(object(t, fmt.Sprintf(about[2], room, id))) {
+		if told.Hears(object(t, fmt.Sprintf(about[2], room, id)), janusjson.Object{}) {
 			t.Error("told that he leaves again")
 		}
 	}
@@ -296,6 +296,69 @@ func TestAudioBridgeMissed(t *testing.T) {
 	}
 }
 
+// TestOfferMissed sends a subscriber the offer that waits for his answer, if it is not the one that he was sent last.
+func TestOfferMissed(t *testing.T) {
+	const (
+		attached = `{"videoroom":"attached","room":77,"streams":[{"type":"video","active":true,"mindex":0,"mid":"0","feed_id":1}]}`
+		offer    = `{"type":"offer","sdp":"v=0\r\no=- 17 %d IN IP4 192.0.2.1\r\ns=VideoRoom 77\r\n"}`
+		updated  = `{"videoroom":"updated","room":77,"streams":[]}`
+		info     = `{"plugin_specific":{"type":"subscriber","room":77,"answered":%v,"streams":[{"type":"video","active":false}]},` +
+			`"sdps":{"local":"v=0\r\no=- 17 %d IN IP4 192.0.2.1\r\ns=VideoRoom 77\r\n"}}`
+	)
+	for name, test := range map[string]struct {
+		info string
+		want bool
+	}{
+		"the one that he was sent": {fmt.Sprintf(info, false, 1), false},
+		"the next":                 {fmt.Sprintf(info, false, 2), true},
+		"the next, answered":       {fmt.Sprintf(info, true, 2), false},
+		"nothing is known":         {`{}`, false},
+		"a publisher":              {strings.Replace(fmt.Sprintf(info, false, 2), `"subscriber"`, `"publisher"`, 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := remembers(t, "videoroom")
+			told.Hears(object(t, attached), object(t, fmt.Sprintf(offer, 1)))
+			if _, ok := told.Look(); ok {
+				t.Error("a subscriber looks at the room")
+			}
+			for range 2 {
+				m := told.Missed(Seen{Info: object(t, test.info)}, "")
+				if !test.want {
+					wantMissed(t, m, false)
+					continue
+				}
+				wantMissed(t, m, false, `{"videoroom":"updated","room":77,"streams":[{"type":"video","active":false}]}`)
+				if got := string(m.Events[0].Jsep); got != fmt.Sprintf(offer, 2) {
+					t.Errorf("offers %s", got)
+				}
+				test.want = false // it is sent once
+				if next := object(t, fmt.Sprintf(offer, 2)); told.Hears(object(t, updated), next) || !told.Hears(object(t, updated), next) {
+					t.Error("Janus, which had begun to send it, is heard, or not heard again")
+				}
+			}
+		})
+	}
+}
+
+// TestLinkOf reads the state of a PeerConnection from what the Admin API says of a handle.
+func TestLinkOf(t *testing.T) {
+	for info, want := range map[string]Link{
+		`{}`: LinkUnknown,
+		`{"flags":{"ready":false,"negotiated":true},"sdps":{}}`: LinkDown,
+		`{"flags":{"ready":true},"sdps":{}}`:                    LinkDown,
+		`{"flags":{"ready":true},"webrtc":{"media":{}}}`:        LinkUp,
+	} {
+		if got, media := LinkOf(object(t, info)); got != want || media != nil {
+			t.Errorf("%s: %v, %v", info, got, media)
+		}
+	}
+	_, media := LinkOf(object(t, `{"flags":{"ready":true},"webrtc":{"media":{"0":{"type":"audio","mindex":0,"mid":"0","stats":{"in":{"packets":3}}},`+
+		`"1":{"type":"video","mid":"1","stats":{"in":{"packets":0}}},"2":{"type":"data","mid":"2","stats":{"in":{"packets":9}}}}}}`))
+	if len(media) != 1 || string(media[0].Mid) != `"0"` || string(media[0].Type) != `"audio"` {
+		t.Errorf("receives %q", media)
+	}
+}
+
 // FuzzTold lets memories hear and see anything.
 func FuzzTold(f *testing.F) {
 	f.Add(videoJoined, videoParticipants(personOwn, personTwo), visited(feedOne, feedTwo))
@@ -312,15 +375,16 @@ func FuzzTold(f *testing.F) {
 		}
 		for _, told := range []Told{&videoRoomTold{}, &audioBridgeTold{}} {
 			for _, e := range []string{videoJoined, `{"audiobridge":"joined","room":77,"id":21,"participants":[]}`} {
-				told.Hears(object(t, e))
+				told.Hears(object(t, e), janusjson.Object{})
 			}
-			told.Hears(objects[0])
+			told.Hears(objects[0], objects[2])
 			if look, ok := told.Look(); ok && look.Visit != nil {
 				look.Visit(objects[1])
 			}
-			for _, e := range told.Missed(Seen{objects[1], objects[2]}, "1.4.1").Events {
-				object(t, string(e))
+			for _, e := range told.Missed(Seen{objects[1], objects[2], objects[2]}, "1.4.1").Events {
+				object(t, string(e.Data))
 			}
+			LinkOf(objects[2])
 		}
 	})
 }

@@ -22,6 +22,7 @@ type videoRoomTold struct {
 	people
 	joining bool              // the room tells of those who do not publish, too
 	proof   []janusjson.Field // pin and token that the client joined with
+	offers  subscription
 }
 
 const noSuchRoom = 426 // JANUS_VIDEOROOM_ERROR_NO_SUCH_ROOM
@@ -45,7 +46,10 @@ func (t *videoRoomTold) Asks(body janusjson.Object) {
 }
 
 // Hears implements Told.
-func (t *videoRoomTold) Hears(data janusjson.Object) bool {
+func (t *videoRoomTold) Hears(data, jsep janusjson.Object) bool {
+	if !t.offers.hears(data, jsep) {
+		return false
+	}
 	switch what := data.Get("videoroom"); {
 	case what.Is("joined"):
 		t.enter(KeyOf(data.Get("room")), KeyOf(data.Get("id")))
@@ -188,7 +192,7 @@ func (t *videoRoomTold) Missed(seen Seen, version string) Missed {
 	looked := t.moved != nil
 	defer func() { t.moved = nil }()
 	if t.room == "" || t.left || !looked {
-		return Missed{}
+		return t.offers.missed(seen.Info)
 	}
 	if code, _ := seen.List.Get("error_code").Int(); code == noSuchRoom {
 		return t.over(`{"videoroom":"destroyed","room":` + t.room + `}`)
@@ -218,7 +222,9 @@ type videoRoomMissed struct {
 	missed Missed
 }
 
-func (m *videoRoomMissed) say(event []byte) { m.missed.Events = append(m.missed.Events, event) }
+func (m *videoRoomMissed) say(event []byte) {
+	m.missed.Events = append(m.missed.Events, Event{Data: event})
+}
 
 // compare finds what was missed: who is gone, then who is called otherwise, who came, and who publishes.
 func (m *videoRoomMissed) compare(list janusjson.Array, visit janusjson.Object) {

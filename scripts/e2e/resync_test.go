@@ -117,6 +117,11 @@ func missedInRoom(t *testing.T, change func(*janusproc.Config)) {
 			t.Fatalf("%s (%v)", answer, err)
 		}
 	}
+	watcher, fellow := &caller{Client: members[0].Client, session: members[0].session}, &caller{Client: direct.Client, session: direct.session}
+	for _, k := range []*caller{watcher, fellow} {
+		k.handle = handle(k)
+		subscribe(ctx, t, k)
+	}
 	everybody := append([]*caller{direct}, members...)
 	before := make([]int, len(everybody))
 	for i, k := range everybody {
@@ -158,6 +163,18 @@ func missedInRoom(t *testing.T, change func(*janusproc.Config)) {
 			return ""
 		})
 	}
+	// The offer without the feed that is gone waits for its answer.
+	var offers []string
+	for _, k := range []*caller{watcher, fellow} {
+		m, err := k.Next(ctx, func(m lab.Message) bool { return m.Handle == k.handle && m.Transaction == "" && m.Janus == "event" })
+		if err != nil || m.Text("jsep", "type") != "offer" || !strings.Contains(m.Text("jsep", "sdp"), "a=inactive") {
+			t.Fatalf("%s (%v)", m, err)
+		}
+		offers = append(offers, roomEvents(k)...)
+	}
+	if len(offers) != 2 || offers[0] != offers[1] {
+		t.Errorf("a subscriber was told\n%s", strings.Join(offers, "\nwhile Janus said\n"))
+	}
 	visits := regexp.MustCompile(`"(id|unpublished|leaving)":\d{19}\D`)
 	var want []string
 	for _, event := range roomEvents(direct)[before[0]:] {
@@ -174,6 +191,22 @@ func missedInRoom(t *testing.T, change func(*janusproc.Config)) {
 		if violations := k.Violations(); len(violations) > 0 {
 			t.Errorf("%s: %q", k.name, violations)
 		}
+	}
+}
+
+// subscribe has a handle receive feeds 1 and 2, as far as signalling goes.
+func subscribe(ctx context.Context, t *testing.T, k *caller) {
+	t.Helper()
+	attached, err := k.Message(ctx, k.session, k.handle, map[string]any{
+		"request": "join", "ptype": "subscriber", "room": 77, "pin": "p", "streams": []map[string]any{{"feed": 1}, {"feed": 2}},
+	}, nil)
+	if err != nil || attached.Text("jsep", "type") != "offer" {
+		t.Fatalf("%s (%v)", attached, err)
+	}
+	answer := strings.NewReplacer("a=setup:actpass", "a=setup:active", "a=sendonly", "a=recvonly").Replace(attached.Text("jsep", "sdp"))
+	started, err := k.Message(ctx, k.session, k.handle, map[string]any{"request": "start"}, map[string]any{"type": "answer", "sdp": answer})
+	if err != nil || started.Text("plugindata", "data", "started") != "ok" {
+		t.Fatalf("%s (%v)", started, err)
 	}
 }
 
