@@ -188,6 +188,7 @@ func (s *session) endCatching(next func(*inbound)) {
 	}
 	s.catching = nil
 	s.node.Wheel.Disarm(&c.timer)
+	s.pump()
 	for server, hole := range c.holes {
 		if s.lastOf(server) < hole { // it does not have that any more
 			s.node.metrics.eventsLost.Inc()

@@ -113,8 +113,10 @@ func (s *session) overflow(n int) {
 func (s *session) waits() bool { return s.out != nil && s.out.sent < len(s.out.queue) }
 
 // pollable reports whether there is something for a poll. An answer that was not acknowledged may be needed again, before what
-// comes behind it.
-func (s *session) pollable() bool { return s.waits() && s.out.sent == 0 && s.out.doubt.IsZero() }
+// comes behind it. What is told once more comes one by one, and is for one poll if it takes as much: it waited when the poll came.
+func (s *session) pollable() bool {
+	return s.waits() && s.out.sent == 0 && s.out.doubt.IsZero() && s.catching == nil
+}
 
 // number is the number of an element of the queue.
 func (s *session) number(i int) uint64 { return s.seq - uint64(len(s.out.queue)-1-i) }

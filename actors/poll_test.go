@@ -208,3 +208,26 @@ func TestPollRepeats(t *testing.T) {
 		t.Errorf("the next poll got %s", got)
 	}
 }
+
+// A poll that comes while events are told once more gets as many of them as it takes: they waited for it.
+func TestPollCaughtUp(t *testing.T) {
+	media, edge, _ := pollCluster(t)
+	id, h := createPolling(t, edge)
+	poll := edge.polling(id)
+	subject := messages.SessionSubject{Partition: messages.PartitionOf(id), Session: id, Kind: messages.SessionPoll, Arg: "5"}
+	media.mu.Lock()
+	media.retell = func() {
+		media.sayNumbered(messages.SessionAgain, id, h, 101)
+		_ = media.p.bus.Publish(subject.String(), poll, nil)
+		media.sayNumbered(messages.SessionAgain, id, h, 102)
+	}
+	media.mu.Unlock()
+	media.sayBehind(messages.SessionEvent, id, h, 103, 102)
+	var got []struct{ Transaction string }
+	if answer := edge.polled(poll); json.Unmarshal([]byte(answer), &got) != nil || fmt.Sprint(got) != "[{101} {102}]" {
+		t.Errorf("the poll got %s", answer)
+	}
+	if answer := edge.polled(edge.poll(id, 5)); json.Unmarshal([]byte(answer), &got) != nil || fmt.Sprint(got) != "[{103}]" {
+		t.Errorf("the next poll got %s", answer)
+	}
+}

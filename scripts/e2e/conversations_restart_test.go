@@ -68,8 +68,7 @@ func (g group) playRestarting(t *testing.T, differences *conversation.Difference
 					arrive := sync.OnceFunc(pause.arrived.Done)
 					defer arrive()
 					server := servers(i)
-					// What a session has to say to polls is lost with its owner.
-					server.Before = pause.before(arrive, i%2 == 0 && !s.OverHTTP())
+					server.Before = pause.before(arrive, i%2 == 0)
 					converse(t, s, differences, janus, server)
 				})
 			}
