@@ -105,7 +105,7 @@ func (c *caller) checkAll() error {
 }
 
 // each calls f for all callers at once, and fails when one of them does.
-func each(t *testing.T, callers []*caller, f func(i int, c *caller) error) {
+func each[C any](t *testing.T, callers []C, f func(i int, c C) error) {
 	t.Helper()
 	errs := make(chan error, len(callers))
 	var all sync.WaitGroup
