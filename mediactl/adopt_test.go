@@ -72,12 +72,12 @@ func TestAdopt(t *testing.T) {
 	if got := verbs(janus, before); got != "claim" {
 		t.Errorf("Janus got %q", got)
 	}
+	identity := r.identity(session)
 	r.echo(session, 1)
 	r.echo(session, 2)
 	janus.Say(fmt.Sprintf(`{"janus":"webrtcup","session_id":%d,"sender":%d}`, session, held[2]))
 	r.event(session, 2, "webrtcup")
 	// A request that the one before may have run is not run again; nor is the answer a guess.
-	identity := r.identity(session)
 	r.send(session, 1, identity+".r", echoBody(session, "again"))
 	wantError(t, r.reply(identity), 490, "Outcome unknown")
 	if got := r.metric("handles", ""); got != 2 {

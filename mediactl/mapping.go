@@ -52,6 +52,7 @@ type handle struct {
 	attach  string // identity of the request that bound it
 	live    bool   // it has a PeerConnection
 	unsure  bool   // see session
+	heard   heardFirst
 	// gone is when it ended, for what Janus still says about it (detached, hangup); zero while it lives.
 	gone    time.Time
 	waiting []*bus.Msg // requests that came before Janus answered the attach, in order

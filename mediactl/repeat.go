@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/maphash"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -166,7 +168,35 @@ func (m *memory) forgetPage() int {
 // blind reports whether a repeat that is not known may all the same have been run: by an earlier incarnation of this role,
 // unless it is certain that there was none, or by this one, whose reply had to be forgotten.
 func (m *memory) blind(now time.Time, first bool) bool {
-	return !first && now.Sub(m.born) < deadline || now.Sub(m.gap) < deadline
+	return !first && m.young(now) || now.Sub(m.gap) < deadline
+}
+
+// young reports whether requests may still come that an earlier incarnation was asked.
+func (m *memory) young(now time.Time) bool { return now.Sub(m.born) < deadline }
+
+// heardFirst is the first message to a handle on a connection that this incarnation was asked, and nobody before it: it is no
+// repeat. Messages to a handle come in the order of their numbers; so those with a greater one were not asked before, either.
+type heardFirst struct{ connection, number uint64 }
+
+func (f *heardFirst) note(m *memory, identity string) {
+	if connection, number := m.numbered(identity); connection != f.connection {
+		*f = heardFirst{connection, number}
+	}
+}
+
+func (f *heardFirst) before(m *memory, identity string) bool {
+	connection, number := m.numbered(identity)
+	return connection == f.connection && number > f.number
+}
+
+// numbered cuts an identity into a key of what numbers requests, a connection for one session, and the number.
+func (m *memory) numbered(identity string) (connection, number uint64) {
+	i := strings.LastIndexByte(identity, '.')
+	if i < 0 {
+		return 0, 0
+	}
+	number, _ = strconv.ParseUint(identity[i+1:], 10, 64)
+	return m.keyOf(identity[:i]), number
 }
 
 // entryAt reads the entry at an offset of a page.

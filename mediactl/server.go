@@ -201,13 +201,13 @@ func (s *server) request(m *bus.Msg) {
 // pass runs a request for a handle, unless it ran already.
 func (s *server) pass(q *query) {
 	var key uint64
+	h := s.ours[handleKey{q.session, q.handle}]
 	if remembered(q.identity) {
 		key = s.memory.keyOf(q.identity)
-		if s.absorb(q, key) {
+		if s.absorb(q, h, key) {
 			return
 		}
 	}
-	h := s.ours[handleKey{q.session, q.handle}]
 	switch {
 	case h == nil && s.sessions[q.session] == nil:
 		s.answer(q, errLost, "handle") // its owner may not have heard yet: to the client the handle lives on
@@ -225,7 +225,7 @@ func (s *server) pass(q *query) {
 func remembered(identity string) bool { return strings.HasPrefix(identity, "janus.edge.") }
 
 // absorb deals with a request that came before: it reports true when nothing is left to be done.
-func (s *server) absorb(q *query, key uint64) bool {
+func (s *server) absorb(q *query, h *handle, key uint64) bool {
 	if s.memory.runs(key, q.identity) {
 		s.metrics.absorbed.Inc()
 		return true
@@ -235,9 +235,14 @@ func (s *server) absorb(q *query, key uint64) bool {
 		s.reply(q.session, q.handle, q.identity, reply)
 		return true
 	}
-	// Of the verbs that come here all but message may be run twice without harm.
+	if q.verb != janusjson.VerbMessage {
+		return false // all others may be run twice without harm
+	}
 	x := s.sessions[q.session]
-	if q.repeat && q.verb == janusjson.VerbMessage && s.memory.blind(s.now, x != nil && x.first) {
+	switch {
+	case h != nil && !q.repeat && s.memory.young(s.now):
+		h.heard.note(s.memory, q.identity)
+	case q.repeat && s.memory.blind(s.now, x != nil && x.first || h != nil && h.heard.before(s.memory, q.identity)):
 		s.answer(q, errOutcome, "outcome")
 		return true
 	}

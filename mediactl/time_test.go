@@ -432,6 +432,18 @@ func TestBlind(t *testing.T) {
 		if got := repeat(1); !strings.Contains(got, "Outcome unknown") {
 			t.Error(got)
 		}
+		// What was not asked before this one cannot have been asked of another incarnation, nor can what comes behind it.
+		do(func() {
+			f.request(1, 1, client(1, 5), echo)
+			p.run()
+			f.take()
+		})
+		if got := repeat(6); !strings.Contains(got, `"ack"`) {
+			t.Error(got)
+		}
+		if got := repeat(4); !strings.Contains(got, "Outcome unknown") {
+			t.Error(got)
+		}
 		idle(2 * time.Second)
 		if got := repeat(2); !strings.Contains(got, `"ack"`) {
 			t.Error(got)
