@@ -95,6 +95,10 @@ func TestBroken(t *testing.T) {
 			}
 		}
 	}
+	forgetful := row{fault: fault{kill, sessionPart}, Counts: ledger.Counts{Unknown: 3}, young: 3}
+	if got := forgetful.broken(true); len(got) > 0 {
+		t.Errorf("just after the restart of a media role %q is broken", got)
+	}
 	lenient := row{fault: fault{kill, sessionPart}, Counts: ledger.Counts{Pause: slow}}
 	if got := lenient.broken(false); len(got) > 0 {
 		t.Errorf("a run that is not strict is broken by %q", got)

@@ -41,7 +41,7 @@ func (r *row) broken(strict bool) (list []string) {
 	never("lost", r.Lost)
 	never("doubled", r.Doubled)
 	never("out of order", r.Disordered)
-	never("refused", r.Refusals()+r.Unknown)
+	never("refused", r.Refusals()+r.Unknown-r.young)
 	if r.part != edgePart {
 		never("in doubt", r.InDoubt)
 	}

@@ -17,6 +17,9 @@ const (
 	settleTime = 45 * time.Second
 	// beginTime is how long all clients may take to begin.
 	beginTime = time.Minute
+	// memoryTime is how long a media role that was restarted may not know what the one before it was asked: as long as a request
+	// may be repeated. Whatever breaks meanwhile, it answers such repeats with "Outcome unknown"; a busy machine adds a little.
+	memoryTime = 40 * time.Second
 	// shown bounds the descriptions of what was wrong that are printed for one fault.
 	shown = 8
 )
@@ -28,6 +31,7 @@ const quiet = "nothing"
 type row struct {
 	fault
 	times int
+	young int // of Unknown: soon after a media role was restarted, see memoryTime
 	ledger.Counts
 	media crowd.Media
 }
@@ -48,6 +52,7 @@ type run struct {
 	started time.Time
 	lasted  time.Duration
 	quiet   row
+	forgot  time.Time // when a media role was restarted last
 	rows    map[fault]*row
 }
 
@@ -110,7 +115,14 @@ func (r *run) once(ctx context.Context, n int, s strike) error {
 		return err
 	}
 	r.crowd.Ring()
+	was := of.Unknown
 	r.settle(ctx, of)
+	if time.Since(r.forgot) < memoryTime {
+		of.young += of.Unknown - was
+	}
+	if (s.part == mediaPart || s.part == nodePart) && (s.way == kill || s.way == stop) {
+		r.forgot = time.Now()
+	}
 	r.cluster.nats.WaitReady(r.tb)
 	return nil
 }

@@ -278,6 +278,7 @@ func (r *room) join(ctx context.Context, m *member) error {
 		m.ledger.RunTwice(fmt.Sprintf("join of %s as %d", m.name, id))
 	}
 	if got.err != nil {
+		m.joined = id // perhaps
 		return got.err
 	}
 	if said := got.data.Number("plugindata", "data", "id"); said != id {
