@@ -243,7 +243,8 @@ func (s *server) absorb(q *query, h *handle, key uint64) bool {
 	case h != nil && !q.repeat && s.memory.young(s.now):
 		h.heard.note(s.memory, q.identity)
 	case q.repeat && s.memory.blind(s.now, x != nil && x.first || h != nil && h.heard.before(s.memory, q.identity)):
-		s.answer(q, errOutcome, "outcome")
+		// Nor is it run later: its first try may still be on the way.
+		s.memory.keep(key, q.identity, s.answer(q, errOutcome, "outcome"), s.now)
 		return true
 	}
 	return false
@@ -300,11 +301,12 @@ func (s *server) sent(q *query, r *request) bool {
 	return false
 }
 
-// answer answers a request that was not run.
-func (s *server) answer(q *query, e *messages.Error, reason string) {
+// answer answers a request that was not run, and returns what it said.
+func (s *server) answer(q *query, e *messages.Error, reason string) (reply []byte) {
 	s.metrics.refuse(reason)
-	reply := messages.Reply{Session: q.session, Transaction: q.Bytes(janusjson.KeyTransaction)}
-	s.reply(q.session, q.handle, q.identity, reply.AppendError(nil, e))
+	reply = messages.Reply{Session: q.session, Transaction: q.Bytes(janusjson.KeyTransaction)}.AppendError(nil, e)
+	s.reply(q.session, q.handle, q.identity, reply)
+	return reply
 }
 
 // reply publishes the answer to a request. When NATS does not take it whoever asked asks again, and gets it from the

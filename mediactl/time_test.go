@@ -444,6 +444,13 @@ func TestBlind(t *testing.T) {
 		if got := repeat(4); !strings.Contains(got, "Outcome unknown") {
 			t.Error(got)
 		}
+		do(func() { // the first try, which a NATS server held up
+			f.request(1, 1, client(1, 4), echo)
+			p.run()
+			if got := f.take(); len(got) != 1 || !strings.Contains(string(got[0].Data), "Outcome unknown") {
+				t.Errorf("published %v", got)
+			}
+		})
 		idle(2 * time.Second)
 		if got := repeat(2); !strings.Contains(got, `"ack"`) {
 			t.Error(got)

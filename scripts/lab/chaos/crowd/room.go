@@ -174,9 +174,9 @@ func (s *session) restUntil(ctx context.Context, done func() bool) error {
 	return nil
 }
 
-// tell hears what other members do.
+// tell hears what other members do. A handle that was given up may still be in the room: its detach may have been lost.
 func (m *member) tell(event lab.Message) {
-	if event.Janus != "event" || event.Transaction != "" {
+	if event.Janus != "event" || event.Transaction != "" || event.Handle != m.handle {
 		return
 	}
 	for _, what := range []string{"joining", "leaving"} {
