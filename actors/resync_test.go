@@ -226,6 +226,8 @@ func TestResyncUnknown(t *testing.T) {
 type linked struct {
 	*client
 	t          *testing.T
+	c          *cluster
+	node       *Node
 	media      *server
 	s, h, idle uint64 // idle never negotiated
 }
@@ -233,8 +235,8 @@ type linked struct {
 func newLinked(t *testing.T) *linked {
 	t.Helper()
 	c := newCluster(t)
-	l := &linked{t: t, media: c.server("media-a")}
-	waitServers(t, c.node("node-1", nil), 1)
+	l := &linked{t: t, c: c, media: c.server("media-a"), node: c.node("node-1", nil)}
+	waitServers(t, l.node, 1)
 	l.client = c.client()
 	l.s = l.create()
 	l.h, l.idle = l.attach(l.s), l.attach(l.s)
@@ -371,6 +373,33 @@ func TestLinkCaughtUp(t *testing.T) {
 	if got, _ := l.take(func(d delivered) bool { return d.body["janus"] == "hangup" }); got.body["reason"] != "Close PC" {
 		t.Errorf("told %s", got.raw)
 	}
+}
+
+// Where nobody can tell a new owner whether there is a PeerConnection, nobody knows what the client was told: it is told nothing, but
+// of what happens from then on.
+func TestLinkAssumed(t *testing.T) {
+	l := newLinked(t)
+	l.ask(l.s, `{"janus":"detach","transaction":"d","session_id":%d,"handle_id":%d}`, l.s, l.idle)
+	l.media.mu.Lock()
+	l.media.silent = true
+	l.media.mu.Unlock()
+	waitServers(t, l.c.node("node-2", nil), 1)
+	l.node.Bus.Close()
+	l.ask(l.s, `{"janus":"keepalive","transaction":"k","session_id":%d}`, l.s)
+	l.shows(linkInfo(linkDown))
+	l.media.mu.Lock()
+	l.media.before = func(_ messages.MediaSubject, verb janusjson.Verb) {
+		if verb == janusjson.VerbKeepalive {
+			l.media.say(t, l.s, l.h, "slowlink") // before it is compared
+		}
+	}
+	l.media.mu.Unlock()
+	l.media.gap(t, l.s)
+	l.wants("slowlink")
+	l.negotiate() // answered behind the comparison
+	l.shows(linkInfo(linkUp))
+	l.media.gap(t, l.s)
+	l.wants("slowlink", "slowlink", "webrtcup", "media")
 }
 
 // Those who wait for their turn at an Admin API that does not answer do not wait for it one behind the other.

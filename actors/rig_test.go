@@ -327,6 +327,7 @@ type server struct {
 	got    []string // verb and identity
 	holds  map[uint64]map[uint64]bool
 	mute   bool
+	silent bool                                                // new owners learn nothing from it
 	admin  messages.AdminResult                                // to whatever the Admin API is asked
 	before func(at messages.MediaSubject, verb janusjson.Verb) // called before a request is served; nil: nothing
 	refuse messages.Epoch
@@ -520,6 +521,9 @@ func (s *server) kill() {
 func (s *server) answerAsk(m *bus.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.silent {
+		return
+	}
 	h := messages.Holding{From: s.member, Role: messages.RoleMedia, Last: true}
 	for session, handles := range s.holds {
 		hs := messages.HoldingSession{Session: session}
