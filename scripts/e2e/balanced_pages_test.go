@@ -245,7 +245,7 @@ func (c *balanced) videoCall(t *testing.T, one, two *browser) {
 		return list
 	}
 	for try := 1; ; try++ {
-		one.register(t, "ada")
+		one.register(t, fmt.Sprint("ada", try)) // the name of a page that was left is taken until its session can be reclaimed no more
 		if !slices.Contains(on(), 0) {
 			break
 		}
