@@ -288,7 +288,8 @@ func (p *partition) answer(identity string, session uint64, body []byte) {
 func (p *partition) add(s *session) *actor.PID {
 	pid := p.node.spawn(s)
 	p.sessions[s.id] = pid
-	p.node.metrics.sessions.Set(float64(p.node.sessions.Add(1)))
+	p.node.sessions.Add(1)
+	p.node.metrics.sessions.Inc()
 	return pid
 }
 
@@ -300,7 +301,8 @@ func (p *partition) bury(m sessionEnded) {
 	}
 	delete(p.sessions, m.id)
 	p.node.system.Root.Poison(pid)
-	p.node.metrics.sessions.Set(float64(p.node.sessions.Add(-1)))
+	p.node.sessions.Add(-1)
+	p.node.metrics.sessions.Dec()
 	p.tombs[m.id] = m.tomb
 	p.sweep(m.tomb.at)
 	for _, next := range m.next {
@@ -428,12 +430,12 @@ func (p *partition) drop() {
 		p.node.system.Root.Poison(pid)
 		delete(p.sessions, id)
 		p.node.sessions.Add(-1)
+		p.node.metrics.sessions.Dec()
 	}
 	for name := range p.rooms {
 		p.dropRoom(name)
 	}
 	clear(p.tombs)
-	p.node.metrics.sessions.Set(float64(p.node.sessions.Load()))
 }
 
 // abandoned tells a session that it lives on elsewhere.

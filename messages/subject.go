@@ -14,7 +14,8 @@ import (
 //
 //	janus.session.<partition>.<session>                                  edge to owner; reply = Identity
 //	janus.session.<partition>.<session>.reply.<handle>                   media server to owner; reply = Identity
-//	janus.session.<partition>.<session>.event.<handle>                   media server to owner; reply = <server>.<seq>
+//	janus.session.<partition>.<session>.event.<handle>                   media server to owner; reply = AppendOrigin
+//	janus.session.<partition>.<session>.last.0                           media server to owner: do you have my last event? reply = <server>.<seq>
 //	janus.session.<partition>.<session>.refused.<handle>                 media server to owner: your epoch is old (Refusal)
 //	janus.session.<partition>.<session>.poll.<max>                       edge to owner: a long poll for at most so many events; reply = Identity
 //	janus.session.<partition>.<session>.unpoll.<connection>              edge to owner: the client of a long poll left; reply = its Identity
@@ -28,7 +29,7 @@ import (
 //	janus.media.<server>.<partition>.<epoch>.<session>.<handle>          owner to media server; reply = Identity
 //	janus.media.<server>.ask, janus.media.<server>.info                  control: take-over; server_info
 //	janus.media.<server>.admin                                           Admin API to media server: AdminCall; reply = an inbox, for an AdminResult
-//	janus.session.<partition>.<session>.again.<handle>, .caught.0        media server to new owner: recent events once more; that was all; reply = <server>.<seq>, <server>
+//	janus.session.<partition>.<session>.again.<handle>, .caught.0        media server to owner: recent events once more; that was all; reply = <server>.<seq>, <server>
 //	janus.kept.<server>.replay                                           owner to media server: Replay
 //	janus.kept.<server>.acked                                            session node to media server: events that clients have (Acked, several)
 //	janus.media.<server>.plugin                                          owner of a room to media server: PluginRequest; reply = an inbox
