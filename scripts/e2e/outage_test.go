@@ -40,7 +40,7 @@ func (c *testCluster) testFrozenNode(t *testing.T) {
 	frozen := c.nodes[0]
 	c.endure(t, ordeal{name: "frozen", clients: 60, pause: pauseLimit, happens: func() {
 		frozen.Freeze()
-		rest(faultTime(t, "E2E_FROZEN", 8*time.Second))
+		rest(faultTime(t, "E2E_FROZEN", 5*time.Second))
 		frozen.Thaw()
 	}})
 	c.waitStatus(t, "/readyz", 200, 10*time.Second)
