@@ -108,14 +108,13 @@ func (m *member) obey(ctx context.Context, c *Crowd) {
 	}
 }
 
-// renew gives the session another handle. Where its edge goes away meanwhile nobody can tell whether the old one is gone.
+// renew gives the session another handle, whatever became of the old one: where its edge or its media server goes away meanwhile
+// nobody can tell.
 func (m *member) renew(ctx context.Context) error {
 	_, err := m.ask(ctx, map[string]any{"janus": "detach", "handle_id": m.handle}, false)
-	if err != nil && !errors.Is(err, errBroken) {
-		return err
-	}
-	for {
-		reply, err := m.ask(ctx, map[string]any{"janus": "attach", "plugin": videoroom}, false)
+	for !errors.Is(err, errSession) && ctx.Err() == nil {
+		var reply lab.Message
+		reply, err = m.ask(ctx, map[string]any{"janus": "attach", "plugin": videoroom}, false)
 		if err == nil {
 			m.handle = reply.Number("data", "id")
 		}
@@ -123,6 +122,7 @@ func (m *member) renew(ctx context.Context) error {
 			return err
 		}
 	}
+	return err
 }
 
 func (m *member) serve(ctx context.Context, o order) error {

@@ -287,7 +287,7 @@ func (s *session) take(a arrival) {
 		return
 	case m.Janus == "event" && m.Transaction != "":
 		s.ledger.Event(m.Transaction, a.at)
-	case m.Janus == "hangup":
+	case m.Janus == "hangup" && m.Handle == s.handle:
 		s.hung.Store(true)
 		s.ledger.HungUp(a.at)
 	case m.Janus == "timeout":
