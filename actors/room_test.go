@@ -5,6 +5,7 @@ package actors
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -662,4 +663,41 @@ func TestHandleMovesWithNextOwner(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// A room stays where it is, though its media server is heard again only while the others are being asked for it.
+func TestRoomOfServerThatWakes(t *testing.T) {
+	c := newCluster(t)
+	media := [2]*server{c.server("media-a"), c.server("media-b")}
+	n := c.node("node-1", nil)
+	waitServers(t, n, 2)
+	k := c.client()
+	s, h := k.person()
+	k.video(s, h, `{"request":"create","room":1}`)
+	home := homeOf(t, media, "1")
+	other := media[0]
+	if other == home {
+		other = media[1]
+	}
+	home.beater.Stop()
+	waitSilent(t, n, home.member.Name)
+	other.mu.Lock()
+	other.janus.scene = func(request string, _ *messages.PluginRequest) string {
+		if request == "exists" && other.janus.scene != nil {
+			other.janus.scene = nil
+			home.beat(t)
+			for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+				if _, _, heard := n.server(home.member.Name); heard {
+					break
+				}
+			}
+		}
+		return ""
+	}
+	other.mu.Unlock()
+	s, h = k.person()
+	k.video(s, h, `{"request":"join","room":1,"ptype":"publisher"}`)
+	if other.has("1") || !home.has("1") {
+		t.Errorf("the room is on its home: %v, on the other: %v", home.has("1"), other.has("1"))
+	}
 }

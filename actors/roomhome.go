@@ -26,6 +26,7 @@ const (
 
 // located is what the search for a room found.
 type located struct {
+	asked   []messages.Member
 	homes   []messages.Member // that have the room, in the order of preference
 	missing []messages.Member // that could not be asked
 	record  storedRoom
@@ -46,7 +47,7 @@ func (r *room) locate() {
 	_, hidden := r.router.(plugin.Hides)
 	probe := r.request("", r.router.Probe(name.Key))
 	r.node.errand(r.self, func(ctx context.Context) any {
-		var l located
+		l := located{asked: servers}
 		answers, missing := n.askAll(ctx, servers, probe)
 		l.missing = missing
 		for _, a := range answers {
@@ -120,8 +121,12 @@ func (r *room) searchOn() {
 	r.pump()
 }
 
-// mayBeThere reports whether somebody who may have the room could not be asked.
+// mayBeThere reports whether somebody who may have the room could not be asked, or is heard only since the others were.
 func (r *room) mayBeThere(wanted messages.Member, l located) bool {
+	came := func(m messages.Member) bool { return !slices.Contains(l.asked, m) }
+	if len(l.homes) == 0 && slices.ContainsFunc(r.node.serving(r.name.Plugin), came) {
+		return true
+	}
 	if wanted.IsZero() || len(l.homes) == 0 {
 		return len(l.missing) > 0 && len(l.homes) == 0 || r.resting(wanted)
 	}
