@@ -191,24 +191,52 @@ func (s *session) askAdopt(a *absence) {
 	var held []messages.HoldingHandle
 	for _, h := range s.handles {
 		if h.state == adrift && h.server.Name == a.name {
-			held = append(held, messages.HoldingHandle{Handle: h.id, Janus: h.janus, Plugin: h.plugin, Attach: h.identity, Live: h.live})
+			held = append(held, h.held())
 		}
 	}
-	whole := len(held) <= messages.MaxAdopt && !s.unread
+	whole := len(held) <= messages.MaxAdopt && !s.unread && !s.bindsAt(a.name)
 	for first := true; first || len(held) > 0; first = false {
 		n := min(len(held), messages.MaxAdopt)
-		data, err := json.Marshal(messages.Adopt{
-			Epoch: s.epoch(), Whole: whole, HoldingSession: messages.HoldingSession{Session: s.id, Handles: held[:n]},
-		})
-		if err == nil {
-			err = s.node.Bus.Publish(messages.MediaAdopt(a.asked), "", data)
-		}
-		if err != nil {
-			s.node.metrics.dropped.WithLabelValues("disconnected").Inc() // it is asked again
-			return
+		if !s.publishAdopt(a.asked, whole, held[:n]) {
+			return // it is asked again
 		}
 		held = held[n:]
 	}
+}
+
+// bindsAt reports whether a handle is being bound at a media server, which may have attached it already.
+func (s *session) bindsAt(name string) bool {
+	return slices.ContainsFunc(s.handles, func(h *handle) bool {
+		return h.server.Name == name && (h.state == binding || h.state == recording || h.state == renewing)
+	})
+}
+
+// held is what a media server is told of a handle that it has, or is to have. A PeerConnection that there may be can come or go
+// while its Janus is not listened to.
+func (h *handle) held() messages.HoldingHandle {
+	return messages.HoldingHandle{
+		Handle: h.id, Janus: h.janus, Plugin: h.plugin, Attach: h.identity, Live: h.live,
+		Assumed: h.assumed || h.state == adrift && (h.live || h.negotiated),
+	}
+}
+
+// publishAdopt asks a media server for handles; whole: the session has no others there.
+func (s *session) publishAdopt(server messages.Member, whole bool, held []messages.HoldingHandle) bool {
+	data, err := json.Marshal(messages.Adopt{
+		Epoch: s.epoch(), Whole: whole, HoldingSession: messages.HoldingSession{Session: s.id, Handles: held},
+	})
+	if err == nil {
+		err = s.node.Bus.Publish(messages.MediaAdopt(server), "", data)
+	}
+	if err != nil {
+		s.node.metrics.dropped.WithLabelValues("disconnected").Inc()
+	}
+	return err == nil
+}
+
+// assure tells the media server of a handle what is known of it, and learns whether it has it.
+func (s *session) assure(h *handle) {
+	s.publishAdopt(h.server, false, []messages.HoldingHandle{h.held()})
 }
 
 // onAdopted hears that a media server has the handles of an earlier incarnation in hand. What Janus said of them meanwhile nobody
@@ -221,6 +249,14 @@ func (s *session) onAdopted(in *inbound) {
 	}
 	if now, _, heard := s.node.server(m.From.Name); s.ending != nil || !heard || now != m.From {
 		return // it is gone again
+	}
+	for _, id := range m.Missing {
+		if h := s.handle(id); h != nil && h.state == bound && h.server == m.From {
+			s.assure(h)
+		}
+	}
+	if len(m.Missing) > 0 {
+		return // no answer to an Adopt
 	}
 	for _, id := range m.Handles {
 		h := s.handle(id)

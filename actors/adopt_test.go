@@ -3,6 +3,7 @@
 package actors
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -305,5 +306,76 @@ func TestRoomRequestOfKilledServer(t *testing.T) {
 	defer again.mu.Unlock()
 	if slices.Contains(again.janus.asked, "destroy 1") {
 		t.Error("it was done again")
+	}
+}
+
+// A media server is not told that it has all handles of a session while it is being given one: what it attached a moment ago, for an
+// owner who has not heard of it yet, would end.
+func TestAdoptNotWhole(t *testing.T) {
+	c := newCluster(t)
+	media, edge := c.server("janus-a"), c.client()
+	n := c.node("node-a", nil)
+	waitServers(t, n, 1)
+	id := edge.create()
+	h, second := edge.attach(id), edge.attach(id)
+	first, body := edge.message(id, h, "1")
+	edge.reply(id, first, body)
+	media.kill()
+	waitSilent(t, n, "janus-a")
+	again := c.server("janus-a", func(s *server) { s.mute, s.defers = true, 1<<20 })
+	waitFor(t, func() string {
+		if _, serves, _ := n.server("janus-a"); !serves {
+			return "it is not heard"
+		}
+		return ""
+	})
+	edge.message(id, second, "2")
+	before := 0
+	waitFor(t, func() string {
+		again.mu.Lock()
+		defer again.mu.Unlock()
+		for _, got := range again.got {
+			if strings.HasPrefix(got, "attach ") {
+				before = len(again.adopts) + 1
+				return ""
+			}
+		}
+		return "nothing is attached"
+	})
+	waitFor(t, func() string {
+		if len(again.asked()) < before {
+			return "it is not asked again"
+		}
+		return ""
+	})
+	if a := again.asked()[before-1]; a.Whole || len(a.Handles) != 1 {
+		t.Errorf("asked for %+v while a handle is being attached", a)
+	}
+}
+
+// A media server that does not have a handle is asked for it: then it says what became of it.
+func TestMissingIsAskedFor(t *testing.T) {
+	c := newCluster(t)
+	media, edge := c.server("janus-a"), c.client()
+	waitServers(t, c.node("node-a", nil), 1)
+	id := edge.create()
+	h, idle := edge.attach(id), edge.attach(id)
+	first, body := edge.message(id, h, "1")
+	edge.reply(id, first, body)
+	data, err := json.Marshal(messages.Adopted{From: media.member, Missing: []uint64{idle, 77, h}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := media.p.bus.Publish(messages.HandleSubject(id, messages.SessionAdopted, 0), "", data); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() string {
+		if len(media.asked()) == 0 {
+			return "it is not asked"
+		}
+		return ""
+	})
+	if a := media.asked(); len(a) != 1 || a[0].Whole || len(a[0].Handles) != 1 || a[0].Handles[0].Handle != h {
+		t.Errorf("asked for %+v", a)
 	}
 }

@@ -139,7 +139,7 @@ func restoreHandle(s *session, id uint64, f *foundHandle, answered map[messages.
 	h.adopt(s.node.Routers)
 	if !h.server.IsZero() {
 		h.state, h.engaged = bound, true // whatever it is in, it stays where it is, unless its record knows better
-		h.assumed, h.negotiated = f.server.IsZero(), true
+		h.assumed, h.negotiated = f.server.IsZero() || f.held.Assumed, true
 		h.live = h.assumed || f.held.Live
 		s.touch(h.server)
 	}

@@ -267,8 +267,10 @@ func (s *session) tellLink(h *handle, room plugin.Link) {
 	if link == plugin.LinkUnknown {
 		link = room
 	}
+	if x.moved || link == plugin.LinkUnknown || !h.negotiated && !h.live {
+		return
+	}
 	switch {
-	case x.moved || link == plugin.LinkUnknown || !h.negotiated && !h.live:
 	case h.assumed: // nobody knows what the client was told
 		h.live, h.assumed = link == plugin.LinkUp, false
 	case link == plugin.LinkDown && h.live:
@@ -284,6 +286,7 @@ func (s *session) tellLink(h *handle, room plugin.Link) {
 		s.notify(messages.AppendNotice(nil, janusjson.VerbWebRTCUp.String(), s.id, h.id, ""))
 		s.tellMedia(h, media)
 	}
+	s.assure(h)
 }
 
 // tellMedia tells the client what Janus receives of it, but for what Janus has said itself.

@@ -5,6 +5,7 @@ package actors
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -419,4 +420,62 @@ func TestSurveyorSkips(t *testing.T) {
 	if r := v.rooms[key(other, 1)]; len(v.rooms) != 1 || v.waiting != 1 || v.running != 1 || r == nil || len(r.now) != 1 {
 		t.Errorf("%d handles, %d wait, %d looks: %v", len(v.rooms), v.waiting, v.running, r)
 	}
+}
+
+// Who takes over with a media server that was out of reach of its Janus does not know what clients were told of their
+// PeerConnections: he tells them of no end that may not be one, and tells the media server what he has seen.
+func TestLinkDoubted(t *testing.T) {
+	l := newLinked(t)
+	l.ask(l.s, `{"janus":"detach","transaction":"d","session_id":%d,"handle_id":%d}`, l.s, l.idle)
+	l.media.mu.Lock()
+	l.media.doubts = true
+	l.media.mu.Unlock()
+	waitServers(t, l.c.node("node-2", nil), 1)
+	l.node.Bus.Close()
+	l.ask(l.s, `{"janus":"keepalive","transaction":"k","session_id":%d}`, l.s)
+	l.shows(linkInfo(linkDown))
+	l.media.gap(t, l.s)
+	waitFor(t, func() string {
+		asked := l.media.asked()
+		if len(asked) == 0 {
+			return "the media server is told nothing"
+		}
+		if got := asked[0].Handles; len(got) != 1 || got[0].Handle != l.h || got[0].Live || got[0].Assumed {
+			t.Fatalf("told %+v", got)
+		}
+		return ""
+	})
+	l.media.say(t, l.s, l.h, "slowlink")
+	l.wants("slowlink")
+}
+
+// What is known from records alone may have ended while nobody listened: the media server is told that it is not known.
+func TestLinkOfRecords(t *testing.T) {
+	l := newLinked(t)
+	l.media.kill()
+	waitSilent(t, l.node, "media-a")
+	if err := l.node.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.node = l.c.node("node-2", nil)
+	l.media = l.c.server("media-a", func(s *server) { s.admin = linkInfo(linkDown) })
+	wanted := map[uint64]string{l.h: "true false", l.idle: "true false"}
+	waitFor(t, func() string {
+		told := map[uint64]string{}
+		for _, a := range l.media.asked() {
+			for _, h := range a.Handles {
+				if told[h.Handle] == "" {
+					told[h.Handle] = fmt.Sprint(h.Assumed)
+				}
+				if told[h.Handle] == "true" && !h.Assumed && !h.Live {
+					told[h.Handle] += " false"
+				}
+			}
+		}
+		if !maps.Equal(told, wanted) {
+			return fmt.Sprintf("the media server was told that handles are assumed to be live: %v", told)
+		}
+		return ""
+	})
+	l.wants()
 }

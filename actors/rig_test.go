@@ -339,6 +339,7 @@ type server struct {
 	state  messages.State   // "": ready
 	adopts []messages.Adopt // that it was asked for
 	defers int              // adopts that are not answered
+	doubts bool             // it does not know whether what it holds has PeerConnections
 	recent []int            // numbers of the events that are told once more, for the handle that is held
 	retell func()           // tells once more what else got lost; nil: nothing did
 	acked  map[uint64]uint64
@@ -528,7 +529,7 @@ func (s *server) answerAsk(m *bus.Msg) {
 	for session, handles := range s.holds {
 		hs := messages.HoldingSession{Session: session}
 		for id := range handles {
-			hs.Handles = append(hs.Handles, messages.HoldingHandle{Handle: id, Janus: id/2 + 1, Plugin: echotest})
+			hs.Handles = append(hs.Handles, messages.HoldingHandle{Handle: id, Janus: id/2 + 1, Plugin: echotest, Live: s.doubts, Assumed: s.doubts})
 		}
 		h.Sessions = append(h.Sessions, hs)
 	}

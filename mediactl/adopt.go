@@ -68,7 +68,7 @@ func (s *server) takeOver(a *messages.Adopt) {
 
 func (s *server) mapHeld(x *session, held messages.HoldingHandle) {
 	h := s.addHandle(x, held.Handle)
-	h.plugin, h.attach, h.live = held.Plugin, held.Attach, held.Live
+	h.plugin, h.attach, h.live, h.assumed, h.held = held.Plugin, held.Attach, held.Live, held.Assumed, true
 	s.bind(h, held.Janus)
 }
 
@@ -86,6 +86,9 @@ func (s *server) confirm(x *session, a *messages.Adopt) {
 			continue
 		default:
 			h.unsure = false
+			if h.assumed { // else Janus has told since
+				h.live, h.assumed = held.Live, held.Assumed
+			}
 		}
 		kept = append(kept, held.Handle)
 	}
@@ -153,7 +156,11 @@ func (s *server) tellMapped(x *session) {
 
 func (s *server) tellAdopted(session uint64, handles []uint64) {
 	s.metrics.adopted.Add(float64(len(handles)))
-	body, err := json.Marshal(messages.Adopted{From: s.member, Handles: handles})
+	s.tellOwner(session, messages.Adopted{From: s.member, Handles: handles})
+}
+
+func (s *server) tellOwner(session uint64, m messages.Adopted) {
+	body, err := json.Marshal(m)
 	if err == nil {
 		err = s.publish(messages.HandleSubject(session, messages.SessionAdopted, 0), "", body)
 	}

@@ -307,3 +307,142 @@ func TestWokenNumbers(t *testing.T) {
 		t.Errorf("%d events are kept though they were acknowledged", f.undelivered.count)
 	}
 }
+
+// A handle that was attached since the role was kept from running stays, though nobody asks for what there was before.
+func TestUnsureBesideSure(t *testing.T) {
+	f, p := upAndServing(t)
+	p.bound(1)
+	f.receive(woken{})
+	p.answer = func(p *peer, r map[string]any) {
+		if r["janus"] == "attach" {
+			p.say(`{"janus":"success","session_id":1,"transaction":"%s","data":{"id":22}}`, r["transaction"])
+			return
+		}
+		polite(p, r)
+	}
+	f.request(1, 2, "own", `{"janus":"attach","transaction":"a","plugin":"janus.plugin.echotest"}`)
+	p.run()
+	f.onKeepaliveDue(f.sessions[1], time.Now().Add(sureTime))
+	var detached []any
+	for _, r := range p.sent {
+		if r["janus"] == "destroy" {
+			t.Fatal("the session ends")
+		}
+		if r["janus"] == "detach" {
+			detached = append(detached, fmt.Sprint(r["handle_id"]))
+		}
+	}
+	p.run()
+	if !slices.Equal(detached, []any{"1"}) || f.ours[handleKey{1, 2}] == nil || f.ours[handleKey{1, 1}] != nil {
+		t.Errorf("detached %v, handles %v", detached, f.ours)
+	}
+}
+
+// An owner who sends requests to a handle that is not here is told so.
+func TestMissing(t *testing.T) {
+	f, p := upAndServing(t)
+	p.bound(1)
+	for _, tt := range []struct {
+		session, handle uint64
+		code            int
+	}{{1, 9, 459}, {7, 1, 490}} {
+		f.request(tt.session, tt.handle, client(tt.session, 1), echo)
+		got := f.take()
+		if len(got) != 2 {
+			t.Fatalf("said %v", got)
+		}
+		var told messages.Adopted
+		if err := json.Unmarshal(got[1].Data, &told); err != nil || told.From != f.member || !slices.Equal(told.Missing, []uint64{tt.handle}) {
+			t.Errorf("told %s: %v", got[1].Data, err)
+		}
+		if !strings.Contains(string(got[0].Data), fmt.Sprintf(`"code":%d,`, tt.code)) {
+			t.Errorf("answered %s", got[0].Data)
+		}
+		f.request(tt.session, tt.handle, "janus.session.own", echo) // of the owner itself
+		if got = f.take(); len(got) != 1 {
+			t.Errorf("said %v", got)
+		}
+	}
+}
+
+// What an owner says there is of a session on Janus, and Janus does not have, is lost: the owner is told, and who wanted to detach it
+// has what he wanted.
+func TestHeldIsNotThere(t *testing.T) {
+	for _, tt := range []struct {
+		body string
+		want []string
+	}{
+		{echo, []string{"error", "hangup", "unbound"}},
+		{`{"janus":"detach","transaction":"m"}`, []string{"success", "detached"}},
+	} {
+		f, p := upAndServing(t)
+		p.answer = func(p *peer, r map[string]any) {
+			if r["handle_id"] != nil {
+				p.say(`{"janus":"error","session_id":1,"transaction":"%s","error":{"code":459,"reason":"No such handle"}}`, r["transaction"])
+				return
+			}
+			polite(p, r)
+		}
+		a := messages.Adopt{Epoch: messages.Epoch{Number: 1, Node: "n"}, HoldingSession: messages.HoldingSession{
+			Session: 1, Handles: []messages.HoldingHandle{{Handle: 1, Janus: 11, Plugin: echotest}},
+		}}
+		f.receive(&bus.Msg{Subject: messages.MediaAdopt(f.member), Data: mustJSON(t, a)})
+		p.run()
+		f.take()
+		f.request(1, 1, client(1, 1), tt.body)
+		p.run()
+		var said []string
+		for _, m := range f.take() {
+			var b struct{ Janus string }
+			if err := json.Unmarshal(m.Data, &b); err != nil {
+				t.Fatal(err)
+			}
+			said = append(said, b.Janus)
+		}
+		if !slices.Equal(said, tt.want) || f.ours[handleKey{1, 1}] != nil {
+			t.Errorf("%s: said %q, want %q", tt.body, said, tt.want)
+		}
+	}
+}
+
+// Whether a handle has a PeerConnection is not known any more when Janus was out of reach for a while, until Janus or the owner
+// says so.
+func TestAssumedLive(t *testing.T) {
+	f, p := upAndServing(t)
+	for id := range uint64(3) {
+		p.bound(id + 1)
+	}
+	janus := func(verb string, session uint64) {
+		p.say(`{"janus":%q,"session_id":%d,"sender":%d}`, verb, session, session)
+	}
+	janus("webrtcup", 1)
+	f.request(2, 1, client(2, 1), `{"janus":"message","transaction":"m","body":{},"jsep":{"type":"offer","sdp":""}}`)
+	p.run()
+	held := func() (list []string) {
+		for id := range uint64(3) {
+			h := f.ours[handleKey{id + 1, 1}]
+			list = append(list, fmt.Sprint(h.live, " ", h.assumed))
+		}
+		return list
+	}
+	want := func(what string, list ...string) {
+		t.Helper()
+		if got := held(); !slices.Equal(got, list) {
+			t.Errorf("%s: live and assumed are %q, not %q", what, got, list)
+		}
+	}
+	want("at first", "true false", "false false", "false false")
+	f.receive(closed{p.link, fmt.Errorf("cut")})
+	p = f.connect(polite)
+	p.run()
+	want("after a gap", "true true", "false true", "false false")
+	janus("webrtcup", 2)
+	want("when Janus speaks", "true true", "true false", "false false")
+	for id := range uint64(2) {
+		a := messages.Adopt{Epoch: messages.Epoch{Number: 1, Node: "n"}, HoldingSession: messages.HoldingSession{
+			Session: id + 1, Handles: []messages.HoldingHandle{{Handle: 1, Janus: id + 1, Plugin: echotest}},
+		}}
+		f.receive(&bus.Msg{Subject: messages.MediaAdopt(f.member), Data: mustJSON(t, a)})
+	}
+	want("when the owner has looked", "false false", "true false", "false false")
+}

@@ -365,6 +365,9 @@ func (s *server) serve() {
 // tellGap tells the owners of all sessions that what Janus said for a while is lost.
 func (s *server) tellGap() {
 	for id, x := range s.sessions {
+		for h := x.handles; h != nil; h = h.next {
+			h.assumed = h.assumed || h.live || h.negotiated
+		}
 		if x.phase == ready && x.count > 0 {
 			s.event(id, 0, messages.AppendNotice(nil, messages.VerbGap, id, 0, ""))
 		}

@@ -43,7 +43,9 @@ func (s *server) onKeepaliveDue(x *session, now time.Time) {
 	case x.phase != ready:
 	case s.stage != serving:
 		s.keepFrom(x, now) // claimed soon, or lost
-	case !x.empty.IsZero() && now.Sub(x.empty) >= idleTime, !x.unsure.IsZero() && now.Sub(x.unsure) >= sureTime:
+	case !x.unsure.IsZero() && now.Sub(x.unsure) >= sureTime:
+		s.endUnasked(x)
+	case !x.empty.IsZero() && now.Sub(x.empty) >= idleTime:
 		s.endIdle(x)
 	case now.Sub(x.active) < keepaliveEvery-keepaliveSpread:
 		s.keepFrom(x, x.active) // something else was sent meanwhile
@@ -51,6 +53,19 @@ func (s *server) onKeepaliveDue(x *session, now time.Time) {
 		s.keepAlive(x)
 		s.keepFrom(x, now)
 	}
+}
+
+// endUnasked ends what an earlier incarnation had in a session and no owner has asked for. Handles that were attached since stay.
+func (s *server) endUnasked(x *session) {
+	for h := x.handles; h != nil; h = h.next {
+		if !h.unsure {
+			x.unsure = time.Time{}
+			s.endUnsure(x)
+			s.keepFrom(x, x.active)
+			return
+		}
+	}
+	s.endIdle(x)
 }
 
 func (s *server) keepAlive(x *session) {

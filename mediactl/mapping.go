@@ -51,7 +51,12 @@ type handle struct {
 	plugin  string
 	attach  string // identity of the request that bound it
 	live    bool   // it has a PeerConnection
-	unsure  bool   // see session
+	// negotiated tells that there was a jsep: it may have a PeerConnection of which nothing was said yet.
+	negotiated bool
+	// assumed tells that nobody knows whether it has one: what Janus said of it may have been lost.
+	assumed bool
+	unsure  bool // see session
+	held    bool // mapped at its owner's word: this incarnation did not attach it
 	heard   heardFirst
 	// gone is when it ended, for what Janus still says about it (detached, hangup); zero while it lives.
 	gone    time.Time

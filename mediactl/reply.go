@@ -111,14 +111,34 @@ func (s *server) passed(r *request, verb janusjson.Verb) {
 			s.loseSession(s.sessions[r.session], "session lost by Janus")
 			return
 		case messages.CodeHandleNotFound:
-			s.answerAnew(r, messages.ErrHandleNotFound(r.handle, r.session)) // Janus names its own id
-			if h := s.ours[handleKey{r.session, r.handle}]; h != nil {
-				s.endHandle(h, true) // its event "detached" may still be to come
-			}
+			s.notThere(r)
 			return
 		}
 	}
 	s.forward(r)
+}
+
+// notThere handles that Janus does not have a handle that it was to have.
+func (s *server) notThere(r *request) {
+	h := s.ours[handleKey{r.session, r.handle}]
+	switch {
+	case h == nil || !h.held:
+		s.answerAnew(r, messages.ErrHandleNotFound(r.handle, r.session)) // Janus names its own id
+		if h != nil {
+			s.endHandle(h, true) // its event "detached" may still be to come
+		}
+		return
+	// It ended before this incarnation could hear of it.
+	case r.verb == janusjson.VerbDetach:
+		s.keepReply(r, messages.Reply{Session: r.session, Transaction: r.transaction}.Append(nil, "success"))
+		if remembered(r.identity) {
+			s.event(r.session, r.handle, messages.AppendNotice(nil, "detached", r.session, r.handle, ""))
+		}
+	default:
+		s.answerAnew(r, errLost)
+		s.loseHandle(h)
+	}
+	s.endHandle(h, false)
 }
 
 // forward publishes what Janus answered, under the client's transaction and our handle id, and remembers it.
@@ -194,9 +214,11 @@ func (s *server) fromJanusEvent(verb janusjson.Verb) {
 	s.event(id, h.id, s.restored(h.id))
 	switch verb {
 	case janusjson.VerbWebRTCUp:
-		h.live = true
+		h.live, h.assumed = true, false
 	case janusjson.VerbHangup:
-		h.live = false
+		h.live, h.assumed, h.negotiated = false, false, false
+	case janusjson.VerbEvent:
+		h.negotiated = h.negotiated || s.said.Has(janusjson.KeyJsep)
 	case janusjson.VerbDetached:
 		s.endHandle(h, false)
 	}

@@ -209,14 +209,25 @@ func (s *server) pass(q *query) {
 		}
 	}
 	switch {
-	case h == nil && s.sessions[q.session] == nil:
-		s.answer(q, errLost, "handle") // its owner may not have heard yet: to the client the handle lives on
 	case h == nil:
-		s.answer(q, messages.ErrHandleNotFound(q.handle, q.session), "handle")
+		s.missing(q)
 	case h.janus == 0:
 		s.wait(&h.waiting, q)
 	default:
 		s.send(q, h, key)
+	}
+}
+
+// missing answers a request for a handle that is not here. Its owner may not have heard of that yet; should nobody have told him, he
+// is told now, or he would send requests here for ever.
+func (s *server) missing(q *query) {
+	e := messages.ErrHandleNotFound(q.handle, q.session)
+	if s.sessions[q.session] == nil {
+		e = errLost // to the client the handle lives on
+	}
+	s.answer(q, e, "handle")
+	if remembered(q.identity) {
+		s.tellOwner(q.session, messages.Adopted{From: s.member, Missing: []uint64{q.handle}})
 	}
 }
 
@@ -267,6 +278,7 @@ func (s *server) send(q *query, h *handle, key uint64) {
 	)
 	if s.sent(q, r) {
 		h.session.active = s.now
+		h.negotiated = h.negotiated || q.Has(janusjson.KeyJsep)
 		if key != 0 {
 			s.memory.start(key, r)
 		}

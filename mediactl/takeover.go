@@ -90,7 +90,7 @@ func (a *answer) add(x *session) {
 			held.Handles = nil
 		}
 		held.Handles = append(held.Handles, messages.HoldingHandle{
-			Handle: h.id, Janus: h.janus, Plugin: h.plugin, Attach: h.attach, Live: h.live,
+			Handle: h.id, Janus: h.janus, Plugin: h.plugin, Attach: h.attach, Live: h.live, Assumed: h.assumed,
 		})
 		a.handles++
 	}

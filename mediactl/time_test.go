@@ -304,6 +304,7 @@ func wantHope(t *testing.T, f *fake, lost bool) {
 			`{"janus":"hangup","session_id":1,"sender":1,"reason":"Media server lost"}`,
 			`{"janus":"unbound","session_id":1,"sender":1}`,
 			`{"janus":"error","session_id":1,"transaction":"m","error":{"code":490,"reason":"Media server lost"}}`,
+			`{"from":"media-1~inc1","missing":[1]}`,
 		}
 	}
 	if strings.Join(heard, "\n") != strings.Join(want, "\n") {

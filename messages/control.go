@@ -43,7 +43,9 @@ type HoldingHandle struct {
 	Janus  uint64 `json:"janus"`  // of its Janus
 	Plugin string `json:"plugin"`
 	Attach string `json:"attach,omitempty"` // identity of the request that bound it
-	Live   bool   `json:"live,omitempty"`   // it has a PeerConnection
+	Live   bool   `json:"live,omitempty"`   // it has a PeerConnection, as far as is known
+	// Assumed tells that nobody knows whether it has one: what Janus said of it may have been lost.
+	Assumed bool `json:"assumed,omitempty"`
 }
 
 // HoldingConnection is a connection of an edge that used the session.
@@ -85,6 +87,9 @@ const MaxAdopt = 2000
 type Adopted struct {
 	From    Member   `json:"from"`
 	Handles []uint64 `json:"handles,omitempty"`
+	// Missing are handles that it was sent a request for and does not have. If their owner has them bound there, it is to ask for
+	// them by an Adopt, and so learns what became of them.
+	Missing []uint64 `json:"missing,omitempty"`
 }
 
 // OriginSeparator separates origins where several are told: of the last event of each media server.
