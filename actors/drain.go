@@ -53,12 +53,8 @@ type offered struct {
 // is nobody to take them; one that drains no more gets those that are empty and fall to it.
 func (k *keeper) onDrain(m *bus.Msg) {
 	answer := messages.AnswerDrain(m.Data, func(order messages.DrainOrder) (messages.State, error) {
-		now := k.node.state.Load().(messages.State)
-		next, err := order.From(now)
-		if err == nil && next != now && !k.node.state.CompareAndSwap(now, next) {
-			next, err = order.From(messages.StateLeaving) // it stops at this moment
-		}
-		if err == nil && next != now {
+		next, changed, err := order.Apply(&k.node.state)
+		if changed {
 			k.node.Log.Info("session node told to drain, or not to", "state", next)
 			k.node.beater.Now()
 		}

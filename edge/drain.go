@@ -73,13 +73,7 @@ func (e *Edge) Drain(ctx context.Context) {
 	if _, err := e.heed(messages.DrainOrder{}); err != nil {
 		return
 	}
-	ticker := time.NewTicker(drainLook)
-	defer ticker.Stop()
-	for !idle() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
+	for !idle() && bus.Pause(ctx, drainLook) {
+		continue
 	}
 }

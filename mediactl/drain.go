@@ -31,15 +31,11 @@ func (m *Media) takeOrder(msg *bus.Msg) bool {
 }
 
 func (m *Media) heed(order messages.DrainOrder) (messages.State, error) {
-	now := m.state.Load().(messages.State)
-	next, err := order.From(now)
-	if err == nil && next != now && !m.state.CompareAndSwap(now, next) {
-		next, err = order.From(messages.StateLeaving) // it stops at this moment
-	}
+	next, changed, err := order.Apply(&m.state)
 	if err != nil {
 		return next, err
 	}
-	if next != now {
+	if changed {
 		m.log.Info("media server told to drain, or not to", "state", next, "handles", m.status.handles.Load())
 		m.beater.Now()
 	}
@@ -55,12 +51,8 @@ func (m *Media) Drain(ctx context.Context) {
 	if _, err := m.heed(messages.DrainOrder{}); err != nil {
 		return
 	}
-	ticker := time.NewTicker(drainLook)
-	defer ticker.Stop()
 	for m.status.handles.Load() > 0 {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
+		if !bus.Pause(ctx, drainLook) {
 			m.log.Info("media server not drained in time", "handles", m.status.handles.Load())
 			return
 		}

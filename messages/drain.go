@@ -5,6 +5,7 @@ package messages
 import (
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 )
 
 // DrainSubject is where a role is told to drain: DrainOrder; reply = an inbox, for a DrainAnswer.
@@ -36,6 +37,20 @@ func (o DrainOrder) From(now State) (State, error) {
 		return StateReady, nil
 	}
 	return StateDraining, nil
+}
+
+// Apply heeds the order in a state that others change, too: it holds a State. changed tells whether there was anything to do.
+func (o DrainOrder) Apply(state *atomic.Value) (next State, changed bool, err error) {
+	now := state.Load().(State)
+	next, err = o.From(now)
+	switch {
+	case err != nil || next == now:
+		return next, false, err
+	case !state.CompareAndSwap(now, next):
+		next, err = o.From(StateLeaving) // it stops at this moment
+		return next, false, err
+	}
+	return next, true, nil
 }
 
 // DrainAnswer answers a DrainOrder.

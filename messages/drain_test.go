@@ -2,7 +2,11 @@
 
 package messages
 
-import "testing"
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+)
 
 func TestDrainOrder(t *testing.T) {
 	for _, c := range []struct {
@@ -26,6 +30,42 @@ func TestDrainOrder(t *testing.T) {
 	got := AnswerDrain([]byte(`{`), func(DrainOrder) (State, error) { t.Error("heeded"); return "", nil })
 	if want := `{"state":"","error":"unexpected end of JSON input"}`; string(got) != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A role that stops while it is told to drain has stopped, whichever came first.
+func TestApplyDrainOrder(t *testing.T) {
+	for _, c := range []struct {
+		now, next State
+		order     DrainOrder
+		changed   bool
+		refused   bool
+	}{
+		{now: StateReady, next: StateDraining, changed: true},
+		{now: StateDraining, next: StateDraining},
+		{now: StateDraining, order: DrainOrder{Off: true}, next: StateReady, changed: true},
+		{now: StateLeaving, next: StateLeaving, refused: true},
+	} {
+		var state atomic.Value
+		state.Store(c.now)
+		next, changed, err := c.order.Apply(&state)
+		if next != c.next || changed != c.changed || (err != nil) != c.refused || state.Load() != c.next {
+			t.Errorf("%+v at %s: %s (now %v), changed %v, %v", c.order, c.now, next, state.Load(), changed, err)
+		}
+	}
+	for range 1000 {
+		var state atomic.Value
+		state.Store(StateReady)
+		var both sync.WaitGroup
+		both.Go(func() { state.Store(StateLeaving) })
+		both.Go(func() {
+			if next, changed, err := (DrainOrder{}).Apply(&state); changed != (err == nil) || changed != (next == StateDraining) {
+				t.Errorf("%s, changed %v, %v", next, changed, err)
+			}
+		})
+		if both.Wait(); state.Load() != StateLeaving {
+			t.Fatalf("a role that stops is %v", state.Load())
+		}
 	}
 }
 
