@@ -69,7 +69,7 @@ func (k *keeper) onDrain(m *bus.Msg) {
 // nothing that would be missed for a moment: its partitions are taken when it leaves. It returns when that is done, or ctx ends,
 // or handOverTime has passed.
 func (n *Node) Drain(ctx context.Context) {
-	if n.sessions.Load() == 0 || !n.state.CompareAndSwap(messages.StateReady, messages.StateDraining) && n.state.Load() != messages.StateDraining {
+	if n.sessions.Load()+n.remains.Load() == 0 || !n.state.CompareAndSwap(messages.StateReady, messages.StateDraining) && n.state.Load() != messages.StateDraining {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, handOverTime)
@@ -198,9 +198,10 @@ func (k *keeper) onTaken(data []byte) {
 	k.review()
 }
 
-// yield stops acting for the partition, so that it may be given away.
+// yield stops acting for the partition, so that it may be given away: with all that is in it, but not while records are there that
+// the next owner would take for a session.
 func (p *partition) yield(m yield) {
-	if p.state != serving || p.unread || p.dozing || !m.all && len(p.sessions) > 0 {
+	if p.state != serving || p.unread || p.dozing || len(p.remains) > 0 || !m.all && len(p.sessions) > 0 {
 		p.node.tell(p.node.keeper, yielded{index: p.index})
 		return
 	}

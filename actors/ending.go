@@ -78,9 +78,14 @@ func (s *session) confirmed() {
 	}
 }
 
-// maybeFinish finishes an ending session when nothing is owed to it any more.
+// maybeFinish finishes an ending session when nothing is owed to it any more; and when it had to be finished before its records
+// were deleted, it says that they are.
 func (s *session) maybeFinish() {
-	if s.ending != nil && s.ending.owed == 0 && len(s.ops) == 0 {
+	switch {
+	case s.ending == nil || len(s.ops) > 0:
+	case s.ending.done:
+		s.node.tell(s.part.self, remainsGone{s.self})
+	case s.ending.owed == 0:
 		s.finish()
 	}
 }
@@ -99,12 +104,13 @@ func (s *session) leaveToNext(in *inbound, create bool) bool {
 	return true
 }
 
-// finish answers who asked for the end, and hands what must be remembered of the session to its partition.
+// finish answers who asked for the end, and hands what must be remembered of the session to its partition. Where the store did
+// not delete the records in time, that is tried on: else a later owner would take them for a session.
 func (s *session) finish() {
 	if s.ending == nil || s.ending.done {
 		return
 	}
-	s.ending.done = true
+	s.ending.done, s.ending.until = true, time.Now().Add(remainsTime)
 	s.disarm()
 	s.node.metrics.sessionEnds.WithLabelValues(s.ending.why).Inc()
 	if s.ending.last != nil {
@@ -114,11 +120,23 @@ func (s *session) finish() {
 	if s.out != nil {
 		s.node.Wheel.Disarm(&s.out.timer)
 	}
+	s.handles, s.out = nil, nil
 	tomb := tombstone{created: s.identity, identity: s.ending.asked, reply: s.ending.last, at: time.Now()}
-	s.node.tell(s.part.self, sessionEnded{id: s.id, tomb: tomb, next: s.ending.next})
+	s.node.tell(s.part.self, sessionEnded{id: s.id, tomb: tomb, next: s.ending.next, remains: len(s.ops) > 0})
 }
 
-// disarm stops all timers, so that nothing points at the session any more.
+// abandon stops the session, which lives on elsewhere or is over.
+func (s *session) abandon() {
+	s.disarm()
+	for _, r := range s.ops {
+		s.node.Wheel.Disarm(&r.retry)
+	}
+	if s.ending == nil {
+		s.node.metrics.handles.Sub(float64(len(s.handles)))
+	}
+}
+
+// disarm stops all timers but those of writes, so that nothing points at the session any more.
 func (s *session) disarm() {
 	s.node.Wheel.Disarm(&s.timer)
 	if s.out != nil {
@@ -129,9 +147,6 @@ func (s *session) disarm() {
 	}
 	for _, a := range s.absent {
 		s.node.Wheel.Disarm(&a.timer)
-	}
-	for _, r := range s.ops {
-		s.node.Wheel.Disarm(&r.retry)
 	}
 	for _, h := range s.handles {
 		s.disarmHandle(h)

@@ -16,6 +16,7 @@ type metrics struct {
 	requests    map[janusjson.Verb]prometheus.Counter
 	errors      *prometheus.CounterVec // code
 	sessions    prometheus.Gauge
+	remains     prometheus.Gauge
 	handles     prometheus.Gauge
 	partitions  prometheus.Gauge
 	takeovers   prometheus.Counter
@@ -52,6 +53,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		requests:   map[janusjson.Verb]prometheus.Counter{},
 		errors:     vec("errors_total", "Errors answered by session owners, by Janus code.", "code"),
 		sessions:   gauge("sessions", "Sessions owned by this node."),
+		remains:    gauge("remains", "Sessions that are over, whose records are still to be deleted."),
 		handles:    gauge("handles", "Handles of the sessions owned by this node."),
 		partitions: gauge("partitions", "Partitions owned by this node."),
 		takeovers:  counter("takeovers_total", "Partitions taken over by this node."),

@@ -69,6 +69,7 @@ type Node struct {
 	owned    atomic.Pointer[[]messages.OwnedRange]
 	state    atomic.Value // messages.State
 	sessions atomic.Int64
+	remains  atomic.Int64 // sessions that are over but for their records
 
 	proven  atomic.Int64 // when JetStream last accepted a write of the keeper's, in Unix nanoseconds; 0: never, or not needed
 	waiting atomic.Int64 // when the node last could not act, in Unix nanoseconds

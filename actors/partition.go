@@ -44,6 +44,7 @@ type partition struct {
 	rooms     map[messages.RoomName]*actor.PID
 	sessions  map[uint64]*actor.PID
 	tombs     map[uint64]tombstone
+	remains   map[*actor.PID]uint64 // sessions that are over but for their records; nil: none
 	held      []*bus.Msg
 	heldBytes int
 	unread    bool // the records could not be read yet: of an unknown session nothing can be said
@@ -67,9 +68,10 @@ type (
 	deposed      struct{}                       // another node owns the partition
 	dozed        struct{}                       // what came while the node could not act may be let in
 	sessionEnded struct {
-		id   uint64
-		tomb tombstone
-		next []*bus.Msg // what came for the next session of this id
+		id      uint64
+		tomb    tombstone
+		next    []*bus.Msg // what came for the next session of this id
+		remains bool       // its records are not deleted yet
 	}
 )
 
@@ -90,6 +92,8 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.load(m)
 	case sessionEnded:
 		p.bury(m)
+	case remainsGone:
+		p.dropRemains(m.pid)
 	case roomIdle:
 		p.dropRoom(m.RoomName)
 	case notRestored:
@@ -210,6 +214,9 @@ func (p *partition) dispatch(m *bus.Msg, now time.Time) {
 		p.onRefused(m)
 		return
 	}
+	if subject.Kind == messages.SessionStored {
+		p.toRemains(&inbound{subject: subject, msg: m, now: now})
+	}
 	pid, ok := p.sessions[subject.Session]
 	if !ok {
 		if subject.Kind == messages.SessionPoll {
@@ -300,7 +307,11 @@ func (p *partition) bury(m sessionEnded) {
 		return
 	}
 	delete(p.sessions, m.id)
-	p.node.system.Root.Poison(pid)
+	if m.remains {
+		p.keepRemains(m.id, pid)
+	} else {
+		p.node.system.Root.Poison(pid)
+	}
 	p.node.sessions.Add(-1)
 	p.node.metrics.sessions.Dec()
 	p.tombs[m.id] = m.tomb
@@ -381,9 +392,14 @@ func (p *partition) load(m loadedPartition) {
 		return
 	}
 	for _, f := range m.sessions {
-		if pid, exists := p.sessions[f.id]; exists {
+		pid, exists := p.sessions[f.id]
+		tomb, over := p.tombs[f.id]
+		switch {
+		case exists:
 			p.node.tell(pid, lateRecords{f, m.answered})
-		} else {
+		case over && !tomb.inherited:
+			p.clearOut(f)
+		default:
 			p.restore(f, m.answered, m.complete)
 		}
 	}
@@ -432,13 +448,17 @@ func (p *partition) drop() {
 		p.node.sessions.Add(-1)
 		p.node.metrics.sessions.Dec()
 	}
+	for pid := range p.remains {
+		p.node.tell(pid, abandoned{})
+		p.dropRemains(pid)
+	}
 	for name := range p.rooms {
 		p.dropRoom(name)
 	}
 	clear(p.tombs)
 }
 
-// abandoned tells a session that it lives on elsewhere.
+// abandoned tells a session that it lives on elsewhere, or is over.
 type abandoned struct{}
 
 // onRefused hears from a media server that it honours a greater epoch.

@@ -13,8 +13,9 @@ import (
 const (
 	// storeWait is how long a reply waits for its record to be stored; a slower store is written behind.
 	storeWait = 50 * time.Millisecond
-	// storeRetry is when a write without an answer is tried again.
-	storeRetry = time.Second
+	// storeRetry is when a write without an answer is tried again, and each time twice as long after, up to longestStoreRetry.
+	storeRetry        = time.Second
+	longestStoreRetry = 4 * time.Second
 )
 
 // record keeps one stored value up to date: one write in flight at a time, the newest wish next, each conditional on
@@ -27,6 +28,7 @@ type record struct {
 	dirty    bool   // wish is newer than what was sent
 	busy     uint64 // operation in flight; 0: none
 	reading  bool   // the operation in flight is a get, to settle a conflict
+	tries    uint8  // how often storeRetry was doubled
 	waiting  []*storeWaiter
 	retry    wheel.Timer
 }
@@ -119,7 +121,11 @@ func (s *session) flush(r *record) {
 		s.node.metrics.writes.WithLabelValues("failed").Inc()
 		s.release(r)
 	}
-	s.node.Wheel.Arm(&r.retry, storeRetry, func() { s.node.tell(s.self, storeTry{r}) })
+	s.armRetry(r)
+}
+
+func (s *session) armRetry(r *record) {
+	s.node.Wheel.Arm(&r.retry, min(storeRetry<<r.tries, longestStoreRetry), func() { s.node.tell(s.self, storeTry{r}) })
 }
 
 func (s *session) track(r *record) {
@@ -140,6 +146,14 @@ func (s *session) again(r *record) {
 	s.untrack(r.busy)
 	r.busy, r.dirty = 0, true
 	s.release(r)
+	if s.givesUp() {
+		s.node.metrics.writes.WithLabelValues("given up").Inc()
+		s.maybeFinish()
+		return
+	}
+	if storeRetry<<r.tries < longestStoreRetry {
+		r.tries++
+	}
 	s.node.metrics.writes.WithLabelValues("retried").Inc()
 	s.flush(r)
 }
@@ -157,7 +171,7 @@ func (s *session) onStored(op uint64, a stored) {
 	}
 	s.untrack(op)
 	s.node.Wheel.Disarm(&r.retry)
-	r.busy = 0
+	r.busy, r.tries = 0, 0
 	switch {
 	case a.conflict:
 		s.node.metrics.writes.WithLabelValues("conflict").Inc()
@@ -165,6 +179,7 @@ func (s *session) onStored(op uint64, a stored) {
 		return
 	case r.reading:
 		if !s.settled(r, a) {
+			s.maybeFinish()
 			return
 		}
 	default:
@@ -187,19 +202,23 @@ func (s *session) settle(r *record) {
 	if s.node.store.get(r.key, s.opSubject(r.busy)) != nil {
 		s.release(r)
 	}
-	s.node.Wheel.Arm(&r.retry, storeRetry, func() { s.node.tell(s.self, storeTry{r}) })
+	s.armRetry(r)
 }
 
-// settled decides a conflict: a record of a greater epoch means that somebody else owns the session; anything else is
-// older than the wish and is overwritten.
+// settled decides a conflict: a record of a greater epoch means that somebody else owns the session, and one of another session
+// that the id was given away again; anything else is older than the wish and is overwritten.
 func (s *session) settled(r *record, a stored) bool {
 	var other struct {
-		Epoch messages.Epoch `json:"epoch"`
+		Epoch    messages.Epoch `json:"epoch"`
+		Identity string         `json:"identity"`
 	}
-	if len(a.value) > 0 && json.Unmarshal(a.value, &other) == nil && s.epoch().Less(other.Epoch) {
+	switch there := len(a.value) > 0 && json.Unmarshal(a.value, &other) == nil; {
+	case there && s.epoch().Less(other.Epoch):
 		s.log().Warn("record belongs to a later owner", "key", r.key, "epoch", other.Epoch.String())
 		s.release(r)
 		s.node.tell(s.part.self, refused{epoch: other.Epoch})
+		return false
+	case there && r == &s.record && s.ending != nil && s.ending.done && other.Identity != s.identity:
 		return false
 	}
 	r.revision, r.dirty = a.revision, true

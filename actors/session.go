@@ -68,6 +68,7 @@ type ending struct {
 	last  []byte // the success of the destroy request; nil: nobody asked
 	asked string // identity of the destroy request
 	done  bool
+	until time.Time // of one that is done: when it is given up to delete its records
 	timer wheel.Timer
 	next  []*bus.Msg // for the next session of this id
 }
@@ -95,7 +96,7 @@ func newSession(p *partition, id uint64, identity string, now time.Time) *sessio
 		node: p.node, part: p, id: id, identity: identity, created: now, claimed: now, active: now,
 		record: record{key: sessionKey(id)},
 		// Above what a session of the same id said before on the same connection, which may have ended a moment ago.
-		seq: uint64(now.UnixMicro()),
+		seq: uint64(now.UnixMicro()), lastOp: uint64(now.UnixMicro()),
 	}
 }
 
@@ -141,8 +142,9 @@ func (s *session) Receive(ctx actor.Context) {
 	case lateRecords:
 		s.onLateRecords(m)
 	case abandoned:
-		s.disarm()
-		s.node.metrics.handles.Sub(float64(len(s.handles)))
+		s.abandon()
+	case clearOut:
+		s.clearOut(m.found)
 	default:
 		s.due(m)
 	}

@@ -74,6 +74,19 @@ func (c *testCluster) endure(t *testing.T, o ordeal) {
 	}
 	each(t, callers, func(_ int, k *caller) error { return k.Destroy(ctx, k.session) })
 	each(t, callers, func(_ int, k *caller) error { return k.Close() })
+	c.checkForgotten(t, o.idle)
+}
+
+// checkForgotten waits until the records of all sessions are deleted but for so many, which have a handle each.
+func (c *testCluster) checkForgotten(t *testing.T, sessions int) {
+	t.Helper()
+	lab.WaitFor(t, 20*time.Second, func() string {
+		keys, err := c.records(within(t, 5*time.Second))
+		if err != nil || len(keys) != 2*sessions {
+			return fmt.Sprintf("%d records are stored (%v), want %d: %v", len(keys), err, 2*sessions, keys)
+		}
+		return ""
+	})
 }
 
 // checkEndured has all handles used, and looks at what came meanwhile.
