@@ -13,6 +13,7 @@ import (
 
 	"github.com/januscloud/januscloud/messages"
 	"github.com/januscloud/januscloud/messages/bus"
+	"github.com/januscloud/januscloud/messages/bus/bustest"
 	"github.com/januscloud/januscloud/messages/bus/embedded"
 	"github.com/januscloud/januscloud/messages/roster"
 )
@@ -23,19 +24,8 @@ const patience = 20 * time.Second
 
 func connect(t *testing.T, jetStream bool) *bus.Bus {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	server, err := embedded.Start(ctx, embedded.Options{Name: "n1", JetStream: jetStream})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	b, err := bus.Connect(ctx, bus.Options{URLs: []string{server.ClientURL()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	return b
+	server := bustest.Start(t, embedded.Options{Name: "n1", JetStream: jetStream})
+	return bustest.Connect(t, bus.Options{URLs: []string{server.ClientURL()}})
 }
 
 func beat(t *testing.T, b *bus.Bus, beat messages.Beat) {

@@ -64,31 +64,49 @@ type Options struct {
 	NoWait  bool          // do not wait at all
 }
 
+// target is a role that is told to drain, or not to.
+type target struct {
+	role   messages.Role
+	member messages.Member
+}
+
+func (t target) String() string { return fmt.Sprintf("%s %s", t.role, t.member.Name) }
+
 // find returns the roles of a name.
-func (w *Watch) find(name string, role messages.Role) ([]messages.Member, []messages.Role, error) {
-	var members []messages.Member
-	var roles []messages.Role
+func (w *Watch) find(name string, role messages.Role) ([]target, error) {
+	var targets []target
 	var heard []string
 	for _, p := range w.peers() {
 		if p.Silent {
 			continue
 		}
-		heard = append(heard, fmt.Sprintf("%s %s", p.Beat.Role, p.Beat.Member.Name))
-		if p.Beat.Member.Name == name && (role == "" || role == p.Beat.Role) {
-			members, roles = append(members, p.Beat.Member), append(roles, p.Beat.Role)
+		t := target{p.Beat.Role, p.Beat.Member}
+		heard = append(heard, t.String())
+		if t.member.Name == name && (role == "" || role == t.role) {
+			targets = append(targets, t)
 		}
 	}
 	switch {
-	case len(members) > 0:
-		return members, roles, nil
+	case len(targets) > 0:
+		return targets, nil
 	case len(heard) == 0:
-		return nil, nil, fmt.Errorf("%w: %q, nor any other: is this the right NATS?", ErrUnknown, name)
+		return nil, fmt.Errorf("%w: %q, nor any other: is this the right NATS?", ErrUnknown, name)
 	}
-	return nil, nil, fmt.Errorf("%w: %q (there are: %s)", ErrUnknown, strings.TrimSpace(string(role)+" "+name), strings.Join(heard, ", "))
+	return nil, fmt.Errorf("%w: %q (there are: %s)", ErrUnknown, strings.TrimSpace(string(role)+" "+name), strings.Join(heard, ", "))
+}
+
+// orderAll gives an order to one role after the other, until one does not heed it.
+func (w *Watch) orderAll(ctx context.Context, targets []target, order messages.DrainOrder) error {
+	for _, t := range targets {
+		if err := w.order(ctx, t, order); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // order gives a role an order.
-func (w *Watch) order(ctx context.Context, role messages.Role, m messages.Member, order messages.DrainOrder) error {
+func (w *Watch) order(ctx context.Context, t target, order messages.DrainOrder) error {
 	data, err := json.Marshal(order)
 	if err != nil {
 		return err
@@ -96,37 +114,36 @@ func (w *Watch) order(ctx context.Context, role messages.Role, m messages.Member
 	var reply *bus.Msg
 	for range orderTries { // an order heeded twice is heeded once
 		try, cancel := context.WithTimeout(ctx, orderTime)
-		reply, err = w.bus.Request(try, messages.DrainSubject(role, m), data)
+		reply, err = w.bus.Request(try, messages.DrainSubject(t.role, t.member), data)
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			break
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s does not answer: %w", role, m.Name, err)
+		return fmt.Errorf("%s does not answer: %w", t, err)
 	}
 	var answer messages.DrainAnswer
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return fmt.Errorf("%s %s: %w", role, m.Name, err)
+		return fmt.Errorf("%s: %w", t, err)
 	}
 	if answer.Error != "" {
-		return fmt.Errorf("%s %s: %s", role, m.Name, answer.Error)
+		return fmt.Errorf("%s: %s", t, answer.Error)
 	}
 	return nil
 }
 
 // Undrain has every role of a name, or the one, take work again.
 func (w *Watch) Undrain(ctx context.Context, name string, role messages.Role) ([]Outcome, error) {
-	members, roles, err := w.find(name, role)
+	targets, err := w.find(name, role)
 	if err != nil {
 		return nil, err
 	}
-	for i, m := range members {
-		if err := w.order(ctx, roles[i], m, messages.DrainOrder{Off: true}); err != nil {
-			return w.outcomes(members, roles), err
-		}
+	err = w.orderAll(ctx, targets, messages.DrainOrder{Off: true})
+	out := w.outcomes(targets)
+	if err != nil {
+		return out, err
 	}
-	out := w.outcomes(members, roles)
 	for i := range out {
 		out[i].State, out[i].Drained = messages.StateReady, false // the beat that says so is under way
 	}
@@ -135,34 +152,26 @@ func (w *Watch) Undrain(ctx context.Context, name string, role messages.Role) ([
 
 // Drain has every role of a name, or the one, drain, and waits until they have. progress is told whenever something has changed.
 func (w *Watch) Drain(ctx context.Context, name string, o Options, progress func(Outcome)) ([]Outcome, error) {
-	members, roles, err := w.find(name, o.Role)
+	targets, err := w.find(name, o.Role)
 	if err != nil {
 		return nil, err
 	}
-	give := func(order messages.DrainOrder) error {
-		for i, m := range members {
-			if err := w.order(ctx, roles[i], m, order); err != nil {
-				return err
-			}
-		}
-		return nil
+	if err := w.orderAll(ctx, targets, messages.DrainOrder{}); err != nil || o.NoWait {
+		return w.told(targets), err
 	}
-	if err := give(messages.DrainOrder{}); err != nil || o.NoWait {
-		return w.told(members, roles), err
-	}
-	all, err := w.wait(ctx, members, roles, o.Timeout, progress)
+	all, err := w.wait(ctx, targets, o.Timeout, progress)
 	if errors.Is(err, ErrLeft) && o.Force {
-		if err := give(messages.DrainOrder{End: true}); err != nil {
+		if err := w.orderAll(ctx, targets, messages.DrainOrder{End: true}); err != nil {
 			return all, err
 		}
-		return w.wait(ctx, members, roles, endTime, progress)
+		return w.wait(ctx, targets, endTime, progress)
 	}
 	return all, err
 }
 
 // told is the state of roles that were just told to drain, whose beats may not say so yet.
-func (w *Watch) told(members []messages.Member, roles []messages.Role) []Outcome {
-	all := w.outcomes(members, roles)
+func (w *Watch) told(targets []target) []Outcome {
+	all := w.outcomes(targets)
 	for i := range all {
 		all[i].State = messages.StateDraining
 	}
@@ -170,14 +179,14 @@ func (w *Watch) told(members []messages.Member, roles []messages.Role) []Outcome
 }
 
 // wait waits until all have drained, or stopped.
-func (w *Watch) wait(ctx context.Context, members []messages.Member, roles []messages.Role, timeout time.Duration, progress func(Outcome)) ([]Outcome, error) {
+func (w *Watch) wait(ctx context.Context, targets []target, timeout time.Duration, progress func(Outcome)) ([]Outcome, error) {
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	var last []Outcome
 	for {
-		all := w.outcomes(members, roles)
+		all := w.outcomes(targets)
 		for i, o := range all {
 			if last == nil || last[i] != o {
 				progress(o)
@@ -209,13 +218,13 @@ func left(all []Outcome) string {
 }
 
 // outcomes is how far the roles are by their last heartbeats.
-func (w *Watch) outcomes(members []messages.Member, roles []messages.Role) []Outcome {
+func (w *Watch) outcomes(targets []target) []Outcome {
 	v := w.roster.View()
-	all := make([]Outcome, len(members))
-	for i, m := range members {
-		all[i] = Outcome{Role: roles[i], Name: m.Name}
-		p, ok := v.Find(roles[i], m.Name)
-		if all[i].Gone = !ok || p.Beat.Member != m; !all[i].Gone {
+	all := make([]Outcome, len(targets))
+	for i, t := range targets {
+		all[i] = Outcome{Role: t.role, Name: t.member.Name}
+		p, ok := v.Find(t.role, t.member.Name)
+		if all[i].Gone = !ok || p.Beat.Member != t.member; !all[i].Gone {
 			all[i].fill(p)
 		}
 	}
