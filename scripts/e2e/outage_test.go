@@ -31,7 +31,11 @@ func TestOutages(t *testing.T) {
 		c.testNATSServer(t, "killed", (*lab.NATSServer).Kill, (*lab.NATSServer).Restart)
 	})
 	t.Run("server frozen", func(t *testing.T) {
-		c.testNATSServer(t, "frozen", (*lab.NATSServer).Freeze, (*lab.NATSServer).Thaw)
+		c.testNATSServer(t, "frozen", func(s *lab.NATSServer) {
+			s.Freeze()
+			rest(4 * time.Second)
+			s.Thaw()
+		}, func(*lab.NATSServer) {})
 	})
 	t.Run("host killed", c.testHostKilled)
 	t.Run("NATS gone", c.testNATSGone)
@@ -75,13 +79,10 @@ func (c *testCluster) testCutRoutes(t *testing.T, name string, cut func(*bustest
 	c.nats.WaitReady(t)
 }
 
-// testNATSServer breaks the NATS server of an edge, and mends it when the sessions of the clients have ended.
+// testNATSServer breaks the NATS server of an edge, and mends what is left broken when the sessions of the clients have ended.
 func (c *testCluster) testNATSServer(t *testing.T, broken string, breaks, mends func(*lab.NATSServer)) {
 	at := c.nats.Servers[c.serverOf(t, "edge-1")]
-	c.endure(t, ordeal{name: "NATS server " + broken, clients: 60, pause: 2 * pauseLimit, happens: func() {
-		breaks(at)
-		rest(2 * time.Second)
-	}})
+	c.endure(t, ordeal{name: "NATS server " + broken, clients: 60, pause: 2 * pauseLimit, happens: func() { breaks(at) }})
 	mends(at)
 	c.nats.WaitReady(t)
 }
