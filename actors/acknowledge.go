@@ -4,7 +4,6 @@ package actors
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,20 +23,35 @@ type heardServer struct {
 // maxHeard bounds the media servers whose events are remembered by a session.
 const maxHeard = 64
 
-// hear remembers the last event of a media server.
-func (s *session) hear(origin string) {
+// source is where an event comes from: which media server, as the how many-eth of its events. It is zero for what none has said.
+type source struct {
+	origin string // the two as edges are told them: see messages.Delivery
+	server string
+	seq    uint64
+}
+
+// sourceOf reads an origin; one without a number has no server.
+func sourceOf(origin string) source {
 	server, seq, ok := messages.CutOrigin(origin)
 	if !ok {
+		return source{origin: origin}
+	}
+	return source{origin, server, seq}
+}
+
+// hear remembers the last event of a media server.
+func (s *session) hear(from source) {
+	if from.server == "" {
 		return
 	}
-	if h := s.heardOf(server); h != nil {
-		h.last = max(h.last, seq)
+	if h := s.heardOf(from.server); h != nil {
+		h.last = max(h.last, from.seq)
 		return
 	}
 	if len(s.heard) == maxHeard {
 		s.heard = slices.Delete(s.heard, 0, 1)
 	}
-	s.heard = append(s.heard, heardServer{server: strings.Clone(server), last: seq})
+	s.heard = append(s.heard, heardServer{server: strings.Clone(from.server), last: from.seq})
 }
 
 // heardOf is what is known of a media server's events; nil: none came.
@@ -73,8 +87,8 @@ func (s *session) done(h *heardServer) uint64 {
 		return h.last
 	}
 	for i := range s.out.queue {
-		if server, seq, ok := messages.CutOrigin(s.out.queue[i].origin); ok && server == h.server {
-			return seq - 1
+		if o := &s.out.queue[i]; o.server == h.server {
+			return o.seq - 1
 		}
 	}
 	return h.last
@@ -82,12 +96,15 @@ func (s *session) done(h *heardServer) uint64 {
 
 // origins tells the edge of a claim which events were written by the one before: should this owner die, it must know.
 func (s *session) origins() string {
-	var all []string
+	var all []byte
 	for i := range s.heard {
+		if i > 0 {
+			all = append(all, messages.OriginSeparator...)
+		}
 		h := &s.heard[i]
-		all = append(all, h.server+"."+strconv.FormatUint(s.done(h), 10))
+		all = messages.AppendOrigin(all, h.server, s.done(h), 0)
 	}
-	return strings.Join(all, messages.OriginSeparator)
+	return string(all)
 }
 
 // passAcks has media servers forget the events that nobody needs any more, soon.

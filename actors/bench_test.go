@@ -26,6 +26,7 @@ type benchRig struct {
 	server  messages.Member
 	replies atomic.Int64
 	last    atomic.Pointer[[]byte]
+	lastFor atomic.Value // string: the delivery that it came with
 }
 
 func newBenchRig(b *testing.B) *benchRig {
@@ -50,7 +51,11 @@ func newBenchRig(b *testing.B) *benchRig {
 	w.Start()
 	b.Cleanup(w.Stop)
 	rig := &benchRig{bus: conn, edge: messages.NewMember("edge"), server: messages.NewMember("janus")}
-	rig.own(b, messages.EdgePrefix(rig.edge), func(m *bus.Msg) { rig.last.Store(&m.Data); rig.replies.Add(1) })
+	rig.own(b, messages.EdgePrefix(rig.edge), func(m *bus.Msg) {
+		rig.last.Store(&m.Data)
+		rig.lastFor.Store(m.Reply)
+		rig.replies.Add(1)
+	})
 	rig.own(b, messages.MediaPrefix(rig.server), rig.serve)
 	beater := roster.NewBeater(conn, func() messages.Beat {
 		return messages.Beat{Role: messages.RoleMedia, Member: rig.server, State: messages.StateReady,
@@ -130,8 +135,34 @@ func BenchmarkKeepalive(b *testing.B) {
 	id := messages.NewSessionID(7)
 	r.ask(b, id, 1, `{"janus":"create","transaction":"c"}`)
 	data := fmt.Appendf(nil, `{"janus":"keepalive","transaction":"abcdefghijkl","session_id":%d}`, id)
-	subject, identity := messages.RequestSubject(id), messages.Identity{Edge: r.edge, Connection: 1, Session: id, N: 4}.String()
+	subject, identity := messages.RequestSubject(id), messages.Identity{Edge: r.edge, Connection: 1, Session: id, N: 2}.String()
 	r.run(b, subject, identity, data)
+}
+
+// BenchmarkEvent is an event of a media server through the session's actor to an edge, which acknowledges it; some are on the way.
+func BenchmarkEvent(b *testing.B) {
+	const onTheWay = 8
+	r := newBenchRig(b)
+	id := messages.NewSessionID(7)
+	r.ask(b, id, 1, `{"janus":"create","transaction":"c"}`)
+	subject := messages.HandleSubject(id, messages.SessionEvent, 0)
+	event := messages.AppendNotice(nil, "media", id, 0, "")
+	n := uint64(0)
+	b.ReportAllocs()
+	before := r.replies.Load()
+	for b.Loop() {
+		n++
+		if err := r.bus.Publish(subject, string(messages.AppendOrigin(nil, r.server.String(), n, n-1)), event); err != nil {
+			b.Fatal(err)
+		}
+		r.waitReplies(b, int(before)+int(n)) // none, unless the node was kept from running
+		if d, err := messages.ParseDelivery(r.lastFor.Load().(string)); err == nil && n > onTheWay {
+			w := messages.Written{Session: id, Epoch: d.Epoch.Number, Received: d.Seq, Written: d.Seq - onTheWay}
+			if err := r.bus.Publish(messages.NodeWritten(r.node.Member()), "", w.Append(nil)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
 }
 
 // BenchmarkSessionMemory reports what an idle session with one bound handle costs the node.

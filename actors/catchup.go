@@ -87,21 +87,22 @@ func (s *session) askReplay(c *catching) {
 }
 
 // inOrder handles an event unless it came before. When one before it is missing, that is asked for.
-func (s *session) inOrder(in *inbound) {
+func (s *session) inOrder(in *inbound, from source) {
 	if s.ending != nil || s.holdBack(in) {
 		return
 	}
-	server, seq, ok := messages.CutOrigin(in.msg.Reply)
-	last := s.lastOf(server)
-	switch {
-	case ok && seq <= last:
-		return
-	case ok && in.before > last:
-		if s.missed(server, in.before); s.holdBack(in) {
+	if from.server != "" {
+		last := s.lastOf(from.server)
+		if from.seq <= last {
 			return
 		}
+		if in.before > last {
+			if s.missed(from.server, in.before); s.holdBack(in) {
+				return
+			}
+		}
 	}
-	s.event(in)
+	s.event(in, from)
 }
 
 // onLast hears which event is the last that a media server keeps for the session: it was not acknowledged for long.
@@ -133,15 +134,16 @@ func (s *session) eventAgain(in *inbound) {
 	if s.catching == nil {
 		return // too late
 	}
-	if server, seq, ok := messages.CutOrigin(in.msg.Reply); ok {
-		if seq <= s.catching.last[server] {
-			s.hear(in.msg.Reply)
+	from := sourceOf(in.msg.Reply)
+	if from.server != "" {
+		if from.seq <= s.catching.last[from.server] {
+			s.hear(from)
 			s.passAcks()
 			return
 		}
-		s.catching.last[server] = seq
+		s.catching.last[from.server] = from.seq
 	}
-	s.event(in)
+	s.event(in, from)
 }
 
 // caught hears that a media server has told all.
@@ -181,7 +183,7 @@ func (s *session) giveUpCatching() {
 	s.endCatching(s.event)
 }
 
-func (s *session) endCatching(next func(*inbound)) {
+func (s *session) endCatching(next func(*inbound, source)) {
 	c := s.catching
 	if c == nil {
 		return
@@ -192,14 +194,13 @@ func (s *session) endCatching(next func(*inbound)) {
 	for server, hole := range c.holes {
 		if s.lastOf(server) < hole { // it does not have that any more
 			s.node.metrics.eventsLost.Inc()
-			s.hear(string(messages.AppendOrigin(nil, server, hole, 0)))
+			s.hear(source{server: server, seq: hole})
 		}
 	}
 	for _, in := range c.queue {
-		if server, seq, ok := messages.CutOrigin(in.msg.Reply); ok && seq <= c.last[server] {
-			continue
+		if from := sourceOf(in.msg.Reply); from.server == "" || from.seq > c.last[from.server] {
+			next(in, from)
 		}
-		next(in)
 	}
 	s.passLate()
 }

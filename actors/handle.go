@@ -300,7 +300,7 @@ func isOwn(m *bus.Msg) bool {
 }
 
 // event passes on what a media server says of its own accord.
-func (s *session) event(in *inbound) {
+func (s *session) event(in *inbound, from source) {
 	if s.ending != nil {
 		return
 	}
@@ -309,15 +309,15 @@ func (s *session) event(in *inbound) {
 		s.node.metrics.dropped.WithLabelValues("malformed").Inc()
 		return
 	}
-	s.hear(in.msg.Reply)
+	s.hear(from)
 	h := s.handle(in.subject.Handle())
-	if h != nil && !s.observe(h, in.msg.Reply, &m) {
+	if h != nil && !s.observe(h, from.origin, &m) {
 		s.passAcks()
 		return
 	}
 	switch {
 	case m.Is(janusjson.KeyJanus, messages.VerbGap):
-		s.onGap(in.msg.Reply)
+		s.onGap(from.server)
 		return
 	case m.Is(janusjson.KeyJanus, messages.VerbUnbound):
 		if h != nil {
@@ -328,7 +328,7 @@ func (s *session) event(in *inbound) {
 	case m.Verb() == janusjson.VerbDetached && h != nil && h.detach == "":
 		s.remove(h) // the plugin ended it, or an administrator
 	}
-	s.toClient(outgoing{body: in.msg.Data, origin: in.msg.Reply})
+	s.toClient(outgoing{body: in.msg.Data, source: from})
 }
 
 // remove takes a handle that is no more out of the session.

@@ -30,7 +30,7 @@ const (
 // outgoing is something for the client: an event, or the reply to a request that came on the session's own connection.
 type outgoing struct {
 	body     []byte
-	origin   string // of an event of a media server: see messages.Delivery
+	source          // of an event of a media server
 	identity string // of the request that it answers; "": an event
 }
 

@@ -108,8 +108,7 @@ func (h *handle) hears(m *janusjson.Message, data janusjson.Object) bool {
 }
 
 // onGap hears that a media server has found its Janus again.
-func (s *session) onGap(origin string) {
-	server, _, _ := messages.CutOrigin(origin)
+func (s *session) onGap(server string) {
 	for _, h := range s.handles {
 		if h.state == bound && s.node.originOf(h.server) == server {
 			s.resync(h)

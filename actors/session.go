@@ -188,7 +188,7 @@ func (s *session) receive(in *inbound) {
 		s.reply(in)
 	case messages.SessionEvent:
 		in.msg.Reply, in.before = messages.CutBefore(in.msg.Reply)
-		s.inOrder(in)
+		s.inOrder(in, sourceOf(in.msg.Reply))
 	case messages.SessionAdopted:
 		s.onAdopted(in)
 	case messages.SessionAgain:
