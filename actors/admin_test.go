@@ -30,10 +30,7 @@ func (p *process) order(t *testing.T, session, handle uint64, o messages.AdminOr
 
 // A time-out that an administrator gave a session lives on with its next owner.
 func TestOwnTimeoutSurvives(t *testing.T) {
-	c := newCluster(t)
-	edge := c.client()
-	a := c.node("node-a", nil)
-	id := edge.create()
+	c, a, edge, id := oneSession(t)
 	if got := edge.p.order(t, id, 0, messages.AdminOrder{Act: messages.AdminTimeout, Timeout: 1234}); got.Error != nil {
 		t.Fatal(got.Error)
 	}

@@ -50,20 +50,14 @@ func (s *server) replay(m *bus.Msg) {
 
 // A new owner tells the client what its predecessor may have died with, in order, and what comes meanwhile behind it.
 func TestEventsOfFormerOwner(t *testing.T) {
-	c := newCluster(t)
-	media := c.server("media-a")
-	first := c.node("node-1", nil)
-	waitServers(t, first, 1)
-	k := c.client()
-	s := k.create()
-	h := k.attach(s)
-	k.ask(s, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, s, h)
-	second := c.node("node-2", nil)
+	x := converse(t)
+	media, k := x.media, x.k
+	second := x.c.node("node-2", nil)
 	waitServers(t, second, 1)
 	media.mu.Lock()
 	media.recent = []int{101, 102, 103}
 	media.mu.Unlock()
-	if err := first.Stop(t.Context()); err != nil {
+	if err := x.node.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -127,14 +121,8 @@ func (k *client) twice(origin string) bool {
 // An event that got lost between media server and owner is missed when the next one comes, or when the media server has had no
 // acknowledgement for long; then it is asked for. What the server does not have any more holds nothing up.
 func TestEventsLost(t *testing.T) {
-	c := newCluster(t)
-	media := c.server("media-a")
-	node := c.node("node-1", nil)
-	waitServers(t, node, 1)
-	k := c.client()
-	s := k.create()
-	h := k.attach(s)
-	k.ask(s, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, s, h)
+	x := converse(t)
+	media, k, s, h := x.media, x.k, x.session, x.handle
 	k.hears(t, "m")
 	has := func(numbers ...int) {
 		media.mu.Lock()

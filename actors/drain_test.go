@@ -112,10 +112,7 @@ func TestDrain(t *testing.T) {
 
 // TestDrainAlone has a node go on serving until somebody comes who takes what it has.
 func TestDrainAlone(t *testing.T) {
-	c := newCluster(t)
-	edge := c.client()
-	a := c.node("node-a", nil)
-	id := edge.create()
+	c, a, edge, id := oneSession(t)
 	edge.drain(a, messages.DrainOrder{})
 	waitFor(t, func() string {
 		if p, ok := edge.p.roster.View().Find(messages.RoleSession, "node-a"); !ok || p.Beat.State != messages.StateDraining {
@@ -258,10 +255,7 @@ func (f *fakeNode) offer(t *testing.T, p int) messages.PartitionSet {
 
 // TestNobodyTakes has a node serve again what nobody has taken, and lose nothing that came meanwhile.
 func TestNobodyTakes(t *testing.T) {
-	c := newCluster(t)
-	edge := c.client()
-	a := c.node("node-a", nil)
-	id := edge.create()
+	c, a, edge, id := oneSession(t)
 	f := c.fakeNode("node-b")
 	edge.drain(a, messages.DrainOrder{})
 	f.offer(t, messages.PartitionOf(id))
@@ -272,10 +266,7 @@ func TestNobodyTakes(t *testing.T) {
 
 // TestHeldIsPassedOn gives the next owner what somebody asked while a room's partition was on offer, and leaves requests to edges.
 func TestHeldIsPassedOn(t *testing.T) {
-	c := newCluster(t)
-	edge := c.client()
-	a := c.node("node-a", nil)
-	id := edge.create()
+	c, a, edge, id := oneSession(t)
 	p := messages.PartitionOf(id)
 	name := messages.RoomName{Plugin: "janus.plugin.videoroom", Key: "1"}
 	for n := 2; name.Partition() != p; n++ {

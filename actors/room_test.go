@@ -164,6 +164,14 @@ func homeOf(t *testing.T, media [2]*server, room string) *server {
 	return media[1]
 }
 
+// otherOf is the server of the two that is not the one.
+func otherOf(media [2]*server, one *server) *server {
+	if media[0] == one {
+		return media[1]
+	}
+	return media[0]
+}
+
 // A room has one home: who creates it again is told so, and everybody joins it there.
 func TestRoomHasOneHome(t *testing.T) {
 	k, _, media := roomCluster(t)
@@ -340,10 +348,7 @@ func TestRoomMadeAgain(t *testing.T) {
 	k.video(s, h, `{"request":"create","room":8,"secret":"s"}`)
 	k.video(s, h, `{"request":"edit","room":8,"new_description":"d"}`)
 	lost := homeOf(t, media, "8")
-	other := media[0]
-	if other == lost {
-		other = media[1]
-	}
+	other := otherOf(media, lost)
 	lost.mu.Lock()
 	lost.janus.deaf = true
 	lost.mu.Unlock()
@@ -367,10 +372,7 @@ func TestRoomLeavesDrainingServer(t *testing.T) {
 	k.video(s, h, `{"request":"create","room":8,"secret":"s"}`)
 	k.video(s, h, `{"request":"edit","room":8,"new_description":"d"}`)
 	drains := homeOf(t, media, "8")
-	other := media[0]
-	if other == drains {
-		other = media[1]
-	}
+	other := otherOf(media, drains)
 	guests := `[{"id":1}]`
 	drains.mu.Lock()
 	drains.state = messages.StateDraining

@@ -75,10 +75,7 @@ func TestConversation(t *testing.T) {
 
 // A create with an id that is in use is refused in Janus's words: with the id, and not before all new sessions are.
 func TestCreateTaken(t *testing.T) {
-	c := newCluster(t)
-	edge := c.client()
-	n := c.node("node-a", nil)
-	id := edge.create()
+	_, n, edge, id := oneSession(t)
 	got := edge.ask(id, `{"janus":"create","transaction":"t","id":%d}`, id)
 	if session, _ := got["session_id"].(float64); code(got) != 468 || uint64(session) != id {
 		t.Errorf("id in use: %v", got)
