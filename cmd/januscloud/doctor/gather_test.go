@@ -20,8 +20,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
-
 func connect(t *testing.T, jetStream bool) *bus.Bus {
 	t.Helper()
 	server := bustest.Start(t, embedded.Options{Name: "n1", JetStream: jetStream})
