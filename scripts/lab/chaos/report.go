@@ -92,8 +92,8 @@ func (r *run) broken() (list []string) {
 
 // oneLine is what one fault cost, without what is zero.
 func oneLine(c ledger.Counts, m crowd.Media) string {
-	parts := []string{fmt.Sprintf("%d requests, %d events, pause %v, gap %v", c.Requests, c.Events,
-		c.Pause.Round(time.Millisecond), m.Gap.Round(time.Millisecond))}
+	parts := []string{fmt.Sprintf("%d requests, %d events, pause %v (%s), gap %v", c.Requests, c.Events,
+		c.Pause.Round(time.Millisecond), c.Slowest, m.Gap.Round(time.Millisecond))}
 	for _, f := range []struct {
 		n    int
 		what string

@@ -37,6 +37,8 @@ type Counts struct {
 	Hangups int
 	// Pause is the longest time that a client waited for a reply, an event or a new connection.
 	Pause time.Duration
+	// Slowest tells who waited so long, and for what.
+	Slowest string
 }
 
 // Add sums up; of the pauses the longest stays.
@@ -54,7 +56,7 @@ func (c *Counts) Add(o Counts) {
 	c.InDoubt += o.InDoubt
 	c.Sessions += o.Sessions
 	c.Hangups += o.Hangups
-	c.Pause = max(c.Pause, o.Pause)
+	c.wait(o.Pause, o.Slowest)
 	refused := maps.Clone(c.Refused)
 	for reason, n := range o.Refused {
 		if refused == nil {
@@ -63,6 +65,13 @@ func (c *Counts) Add(o Counts) {
 		refused[reason] += n
 	}
 	c.Refused = refused
+}
+
+// wait notes how long somebody waited.
+func (c *Counts) wait(d time.Duration, who string) {
+	if d > c.Pause {
+		c.Pause, c.Slowest = d, who
+	}
 }
 
 // Refusals is how many requests were refused, for whatever reason but "outcome unknown".

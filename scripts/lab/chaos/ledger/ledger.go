@@ -99,7 +99,7 @@ func (l *Ledger) Replied(id string, code int, reason string, now time.Time) {
 		return
 	}
 	e.replied = now
-	l.late(e, now)
+	l.late(e, "reply", now)
 	if code != 0 {
 		e.refused = true
 		l.refused(e, code, reason)
@@ -151,7 +151,7 @@ func (l *Ledger) Event(id string, now time.Time) {
 		return
 	}
 	if e.event {
-		l.late(e, now)
+		l.late(e, "event", now)
 	}
 	l.finish(e)
 }
@@ -168,7 +168,11 @@ func (l *Ledger) repeated(e *entry, first time.Time, what string) {
 	l.problem("%s %s came twice, first %v after the fault", what, e.id, first.Sub(l.faultAt).Round(time.Millisecond))
 }
 
-func (l *Ledger) late(e *entry, now time.Time) { l.counts.Pause = max(l.counts.Pause, now.Sub(e.sent)) }
+func (l *Ledger) late(e *entry, what string, now time.Time) {
+	if d := now.Sub(e.sent); d > l.counts.Pause {
+		l.counts.wait(d, what+" "+e.id)
+	}
+}
 
 // finish looks whether a request has all that it is due.
 func (l *Ledger) finish(e *entry) {
@@ -232,7 +236,7 @@ func (l *Ledger) Resumed(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.waiting.IsZero() {
-		l.counts.Pause = max(l.counts.Pause, now.Sub(l.waiting))
+		l.counts.wait(now.Sub(l.waiting), "connection of "+l.name)
 		l.waiting = time.Time{}
 	}
 }

@@ -135,6 +135,7 @@ func TestLedger(t *testing.T) {
 			tt.want.Events++
 			tt.want.Pause = max(tt.want.Pause, 2*time.Millisecond)
 			tt.want.Requests = got.Requests // counted below
+			tt.want.Slowest = got.Slowest   // see TestSlowest
 			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got  %+v\nwant %+v\n%q", got, tt.want, problems)
 			}
@@ -189,5 +190,26 @@ func TestCountsAdd(t *testing.T) {
 	c.Add(o)
 	if fmt.Sprint(c.Refused) != "map[458:3 490:2]" || c.Requests != 3 || c.Pause != 2 || c.Refusals() != 5 || o.Refusals() != 4 {
 		t.Errorf("%+v, %+v", c, o)
+	}
+}
+
+// TestSlowest tells who waited longest, of several clients, and for what.
+func TestSlowest(t *testing.T) {
+	var sum Counts
+	for name, wait := range map[string]int{"quick": 3, "slow": 9, "slower": 12} {
+		l := New(name)
+		ask(l, name+"-1", 0)
+		l.Sent(name+"-2", true, at(10))
+		l.Replied(name+"-2", 0, "", at(11))
+		l.Event(name+"-2", at(10+wait))
+		if name == "slower" {
+			l.Broken(at(100))
+			l.Resumed(at(120))
+		}
+		got, _ := l.Take(at(200))
+		sum.Add(got)
+	}
+	if sum.Slowest != "connection of slower" || sum.Pause != 20*time.Millisecond {
+		t.Errorf("%v for the %s", sum.Pause, sum.Slowest)
 	}
 }
