@@ -80,6 +80,7 @@ func (s *session) reviewServers() {
 	for _, server := range slices.Clone(s.servers) {
 		s.reviewServer(server.Name)
 	}
+	s.reviewBinds()
 }
 
 // reviewServer lets the handles on a media server wait when it is not heard, go on when it is heard again, and be taken over when

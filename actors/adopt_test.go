@@ -379,3 +379,40 @@ func TestMissingIsAskedFor(t *testing.T) {
 		t.Errorf("asked for %+v", a)
 	}
 }
+
+// Whoever joins a room while its media server dies joins when that is back: there is no other with the room.
+func TestJoinWaitsForHome(t *testing.T) {
+	c := newCluster(t)
+	media := c.server("media-a")
+	n := c.node("node-1", nil)
+	waitServers(t, n, 1)
+	k := c.client()
+	s, h := k.person()
+	k.video(s, h, `{"request":"create","room":1}`)
+	s, h = k.person()
+	media.mu.Lock()
+	media.mute = true
+	media.mu.Unlock()
+	join := fmt.Sprintf(`{"janus":"message","transaction":"v","session_id":%d,"handle_id":%d,"body":{"request":"join","room":1,"ptype":"publisher"}}`, s, h)
+	identity := k.send(s, "%s", join)
+	waitFor(t, func() string {
+		media.mu.Lock()
+		defer media.mu.Unlock()
+		if !slices.ContainsFunc(media.got, func(got string) bool { return strings.HasPrefix(got, "attach ") }) {
+			return "nothing is attached"
+		}
+		return ""
+	})
+	media.kill()
+	waitSilent(t, n, "media-a")
+	again := c.server("media-a", func(s *server) { s.janus.rooms = []string{"1"} })
+	d := k.await("answer", func(d delivered) bool { return d.subject == identity })
+	if d.body["janus"] != "ack" {
+		t.Errorf("answered %s", d.raw)
+	}
+	again.mu.Lock()
+	defer again.mu.Unlock()
+	if !again.holds[s][h] {
+		t.Error("it is bound elsewhere")
+	}
+}

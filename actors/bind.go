@@ -3,6 +3,7 @@
 package actors
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ const (
 	bindWait = 4 * time.Second
 	// bindTries is how many media servers are tried for one request.
 	bindTries = 3
+	// pinWait is when it is looked again for a media server that was not there, and is the only one where the handle can be bound.
+	pinWait = 500 * time.Millisecond
 	// renewWait is how long Janus may take to acknowledge the name of a handle that was moved.
 	renewWait = time.Second
 )
@@ -27,7 +30,7 @@ type bindDue struct{ handle, attempt uint64 }
 // its Janus, the bind is recorded, and only then the waiting requests leave: were the record later than the first
 // request, a successor could run it on a second Janus.
 func (s *session) bind(h *handle) {
-	h.state, h.tried, h.pinned = placing, nil, false
+	h.state, h.tried, h.pinned = placing, nil, time.Time{}
 	s.place(h)
 }
 
@@ -178,14 +181,42 @@ func (s *session) release1(h *handle, q queued) {
 	s.passOn(h, q.identity, q.raw)
 }
 
-// retryBind tries another media server, or gives up.
+// retryBind tries another media server, or gives up. Where there can be no other, the one is waited for while it may come back.
 func (s *session) retryBind(h *handle, failure *messages.Error) {
+	if !h.pinned.IsZero() && s.pinAgain(h) {
+		return
+	}
 	h.server = messages.Member{}
-	if h.pinned || len(h.tried) >= bindTries {
+	if !h.pinned.IsZero() || len(h.tried) >= bindTries {
 		s.failBind(h, failure)
 		return
 	}
 	s.place(h)
+}
+
+// pinAgain goes on with a bind to a media server that was not there: it waits for it, or asks what is there now. It reports false
+// when that server has had its chance.
+func (s *session) pinAgain(h *handle) bool {
+	now, serves, heard := s.node.server(h.server.Name)
+	switch {
+	case time.Since(h.pinned) >= s.node.MediaGrace || heard && !serves:
+		return false
+	case heard && (h.away || now != h.server):
+		h.state, h.away = placing, false
+		s.onPlaced(placed{handle: h.id, server: now, reason: h.reason})
+		return true
+	case heard:
+		return false
+	}
+	s.waitForPinned(h)
+	return true
+}
+
+// waitForPinned looks again for the media server of a bind in a while.
+func (s *session) waitForPinned(h *handle) {
+	h.away = true
+	due := bindDue{h.id, h.attempt}
+	s.node.Wheel.Arm(&h.timer, pinWait, func() { s.node.tell(s.self, due) })
 }
 
 // failBind leaves the handle unbound and answers what waited for it.
@@ -193,6 +224,16 @@ func (s *session) failBind(h *handle, failure *messages.Error) {
 	h.state, h.server, h.janus, h.tried, h.sought = unbound, messages.Member{}, 0, nil, ""
 	s.log().Warn("handle not bound", "handle", h.id, "plugin", h.plugin, "error", failure)
 	s.dropQueue(h, failure)
+}
+
+// reviewBinds waits no longer for media servers that are not heard any more, or that the one before has left the name to.
+func (s *session) reviewBinds() {
+	for _, h := range slices.Clone(s.handles) {
+		if now, _, heard := s.node.server(h.server.Name); h.state == binding && (h.away || !heard || now != h.server) {
+			s.node.Wheel.Disarm(&h.timer)
+			s.onBindDue(bindDue{h.id, h.attempt})
+		}
+	}
 }
 
 // onBindDue gives up on a media server that does not answer an attach.
@@ -205,7 +246,9 @@ func (s *session) onBindDue(due bindDue) {
 	if h == nil || h.state != binding || h.attempt != due.attempt || s.ending != nil {
 		return
 	}
-	s.giveUp(h)
+	if !h.away {
+		s.giveUp(h)
+	}
 	s.retryBind(h, messages.Errorf(messages.CodePluginAttach, "Media server %s did not answer", h.server.Name))
 }
 
@@ -229,6 +272,10 @@ func (s *session) onUnheard(arg string) {
 		return
 	}
 	s.node.Wheel.Disarm(&h.timer)
+	if !h.pinned.IsZero() && time.Since(h.pinned) < s.node.MediaGrace { // others may not know yet that it is gone
+		s.waitForPinned(h)
+		return
+	}
 	s.retryBind(h, messages.Errorf(messages.CodePluginAttach, "Media server %s is not there", h.server.Name))
 }
 

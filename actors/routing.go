@@ -24,7 +24,8 @@ type routing struct {
 	certain bool          // so it was told; a handle of another owner's time is taken for engaged until its record is read
 	live    bool          // it has a PeerConnection, which ends with the handle there
 	assumed bool          // so nobody knows: its media server was not there to tell when the handle was taken over
-	pinned  bool          // the bind under way is to one server and no other
+	pinned  time.Time     // since when a bind is under way that is to one server and no other; zero: none is
+	away    bool          // that server was not there
 	moved   bool          // it was on another server before, whose events are not the client's any more
 	errand  string        // identity of the message that is being looked after; empty: none
 	last    string        // identity of the last that was answered with an event
@@ -314,7 +315,7 @@ func (s *session) bring(h *handle, r *request, home messages.Member) {
 		s.bind(h)
 		return
 	}
-	h.state, h.tried, h.pinned = placing, nil, true
+	h.state, h.tried, h.pinned, h.away = placing, nil, time.Now(), false
 	s.onPlaced(placed{handle: h.id, server: home, reason: "home of the room"})
 }
 
