@@ -259,7 +259,7 @@ func (s *session) detachForAdmin(id uint64) *messages.Error {
 
 // bindForAdmin has a handle bound, as its first request would, and answers then.
 func (s *session) bindForAdmin(h *handle, to string) {
-	if !s.enqueue(h, queued{admin: to}) {
+	if !h.enqueue(queued{admin: to}) {
 		s.node.answerAdmin(to, messages.AdminAnswer{Error: errTooMany})
 		return
 	}

@@ -157,6 +157,9 @@ func (s *session) runQueue(h *handle) {
 	for _, q := range queue {
 		s.release1(h, q)
 	}
+	if slices.ContainsFunc(queue, func(q queued) bool { return q.isEarly() }) {
+		s.keep(&h.record, h.stored(s.epoch()), nil)
+	}
 	s.goOn(h)
 }
 
@@ -166,7 +169,7 @@ func (s *session) release1(h *handle, q queued) {
 		s.node.answerAdmin(q.admin, s.describe(h.id))
 		return
 	}
-	if q.identity == "" {
+	if q.isEarly() {
 		h.attempt++
 		s.passOn(h, s.ownIdentity(h.id, h.attempt), q.raw)
 		return
@@ -223,7 +226,10 @@ func (s *session) waitForPinned(h *handle) {
 func (s *session) failBind(h *handle, failure *messages.Error) {
 	h.state, h.server, h.janus, h.tried, h.sought = unbound, messages.Member{}, 0, nil, ""
 	s.log().Warn("handle not bound", "handle", h.id, "plugin", h.plugin, "error", failure)
-	s.dropQueue(h, failure)
+	early := len(h.earlyTrickles()) > 0
+	if s.dropQueue(h, failure); early {
+		s.keep(&h.record, h.stored(s.epoch()), nil)
+	}
 }
 
 // reviewBinds waits no longer for media servers that are not heard any more, or that the one before has left the name to.

@@ -141,7 +141,7 @@ func attachRequest(r *request) []byte {
 func (h *handle) stored(epoch messages.Epoch) messages.HandleRecord {
 	r := messages.HandleRecord{
 		Epoch: epoch, Identity: h.identity, Plugin: h.plugin, Request: h.request,
-		Server: h.server, Janus: h.janus, Created: h.created.UnixMilli(), Name: h.name, Engaged: h.engaged,
+		Server: h.server, Janus: h.janus, Created: h.created.UnixMilli(), Name: h.name, Engaged: h.engaged, Early: h.earlyTrickles(),
 	}
 	if p := h.peer; p != nil {
 		r.Name, r.Call = p.name, p.call
@@ -219,21 +219,6 @@ func checkBody(r *request) *messages.Error {
 	return nil
 }
 
-// trickleUnbound acknowledges candidates as Janus does before there is a PeerConnection, and keeps them for the bind.
-func (s *session) trickleUnbound(h *handle, r *request) {
-	one, many := r.Has(janusjson.KeyCandidate), r.Has(janusjson.KeyCandidates)
-	switch {
-	case !one && !many:
-		s.refuse(r, messages.ErrMissing("candidate|candidates"))
-	case one && many:
-		s.refuse(r, messages.Errorf(messages.CodeInvalidJSON, "Can't have both candidate and candidates"))
-	case s.enqueue(h, queued{raw: r.raw}):
-		s.answer(r, "ack")
-	default:
-		s.refuse(r, errTooMany)
-	}
-}
-
 var errTooMany = messages.Errorf(messages.CodeUnknown, "Too many requests wait for this handle")
 
 // wait queues a request until the handle is bound.
@@ -243,14 +228,14 @@ func (s *session) wait(h *handle, r *request) bool {
 		return false // a repeat of what waits already
 	}
 	// While a handle was not bound nothing can have been run on it.
-	if !s.enqueue(h, queued{identity: first, raw: r.raw, repeat: repeat && h.state == adrift}) {
+	if !h.enqueue(queued{identity: first, raw: r.raw, repeat: repeat && h.state == adrift}) {
 		s.refuse(r, errTooMany)
 		return false
 	}
 	return true
 }
 
-func (s *session) enqueue(h *handle, q queued) bool {
+func (h *handle) enqueue(q queued) bool {
 	if len(h.queue) >= maxQueued || h.queued+len(q.raw) > maxQueuedBytes {
 		return false
 	}

@@ -44,6 +44,9 @@ func (h *handle) recall(r *messages.HandleRecord) bool {
 	if r == nil {
 		return false
 	}
+	for _, raw := range r.Early {
+		h.enqueue(queued{raw: raw})
+	}
 	if h.router != nil && !h.certain {
 		h.engaged, h.certain = r.Engaged, true
 	}
@@ -176,11 +179,4 @@ func (s *session) learn(h *handle, m *janusjson.Message, data janusjson.Object) 
 		s.keep(&h.record, h.stored(s.epoch()), nil)
 	}
 	return own
-}
-
-// keepEarly keeps a candidate for the Janus that the handle may be moved to.
-func (h *handle) keepEarly(r *request) {
-	if h.names != nil && !h.engaged && len(h.early) < maxEarly {
-		h.early = append(h.early, r.raw)
-	}
 }

@@ -69,6 +69,7 @@ func (s *session) onLateRecords(m lateRecords) {
 		at, exists := s.find(id)
 		if exists {
 			s.handles[at].late(f)
+			s.runEarly(s.handles[at])
 			continue
 		}
 		if h := restoreHandle(s, id, f, m.answered); h != nil {
@@ -112,6 +113,9 @@ func (s *session) onRestored() {
 		s.rebind(h)
 	}
 	s.reviewServers()
+	for _, h := range s.handles {
+		s.runEarly(h)
+	}
 }
 
 // restoreHandle makes a handle from what was found; nil if it is nothing to hold on to.

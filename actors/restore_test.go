@@ -19,7 +19,11 @@ import (
 // loadingPartition is a partition that a node takes over, before anything is known of it, and the id of a session in it.
 func loadingPartition(t *testing.T) (n *Node, k *client, epoch messages.Epoch, id uint64, pid *actor.PID) {
 	t.Helper()
-	c := newCluster(t)
+	return newCluster(t).loadingPartition()
+}
+
+func (c *cluster) loadingPartition() (n *Node, k *client, epoch messages.Epoch, id uint64, pid *actor.PID) {
+	c.t.Helper()
 	n = c.node("node-1", nil)
 	k = c.client()
 	id = messages.NewSessionID(5)
@@ -27,7 +31,7 @@ func loadingPartition(t *testing.T) (n *Node, k *client, epoch messages.Epoch, i
 	p := newPartition(n, messages.PartitionOf(id))
 	p.state, p.epoch = loading, epoch
 	pid = n.spawn(p)
-	t.Cleanup(func() { n.tell(pid, deposed{}) })
+	c.t.Cleanup(func() { n.tell(pid, deposed{}) })
 	return n, k, epoch, id, pid
 }
 

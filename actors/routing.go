@@ -328,7 +328,7 @@ func (s *session) leave(h *handle, to messages.Member) {
 	s.node.emit(event)
 	h.state, h.server, h.janus, h.moved, h.live = unbound, messages.Member{}, 0, true, false
 	for _, candidate := range h.early {
-		s.enqueue(h, queued{raw: candidate})
+		h.enqueue(queued{raw: candidate})
 	}
 	h.early = nil
 }

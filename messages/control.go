@@ -190,4 +190,6 @@ type HandleRecord struct {
 	// Call is the call that the handle is in with With, where no Janus is between them.
 	Call string      `json:"call,omitempty"`
 	With *RoomMember `json:"with,omitempty"`
+	// Early are trickles that were acknowledged and wait for the handle to be bound.
+	Early []json.RawMessage `json:"early,omitempty"`
 }
