@@ -328,6 +328,9 @@ func (s *session) remove(h *handle) {
 	s.peerLeave(h)
 	s.dropQueue(h, messages.ErrHandleNotFound(h.id, s.id))
 	s.forget(&h.record, nil)
+	if s.unread && len(s.removed) < maxHandles {
+		s.removed = append(s.removed, h.id)
+	}
 	s.node.metrics.handles.Dec()
 	s.node.emit(s.about(h, messages.EventHandleDetached))
 }

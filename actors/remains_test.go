@@ -185,6 +185,33 @@ func TestEndBeforeRecords(t *testing.T) {
 	}
 }
 
+// So is a handle.
+func TestDetachBeforeRecords(t *testing.T) {
+	n, k, epoch, id, pid := loadingPartition(t)
+	const handle = 77
+	ack, err := k.p.bus.Request(t.Context(), n.store.prefix+handleKey(id, handle), []byte(`{"identity":"attach"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := messages.NewMember("janus-a")
+	held := func() *found {
+		return &found{id: id, servers: []messages.Member{server}, handles: map[uint64]*foundHandle{
+			handle: {server: server, held: messages.HoldingHandle{Handle: handle, Janus: 5, Plugin: echotest}},
+		}}
+	}
+	n.tell(pid, loadedPartition{epoch: epoch, sessions: []*found{held()}})
+	n.tell(pid, &bus.Msg{Subject: messages.HandleSubject(id, messages.SessionEvent, handle), Data: messages.AppendNotice(nil, "detached", id, handle, "")})
+	whole := held()
+	whole.handles[handle].record, whole.handles[handle].revision = &messages.HandleRecord{Plugin: echotest}, readStored(ack).revision
+	n.tell(pid, loadedPartition{epoch: epoch, complete: true, sessions: []*found{whole}})
+	waitFor(t, func() string {
+		if got := n.records(t, id); got[handle].value != nil {
+			return "the record is there: " + string(got[handle].value)
+		}
+		return ""
+	})
+}
+
 // It is not tried for ever to delete records, nor for any number of sessions.
 func TestRemainsAreBounded(t *testing.T) {
 	c := newCluster(t)

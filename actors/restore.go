@@ -66,6 +66,10 @@ func (s *session) onLateRecords(m lateRecords) {
 		}
 	}
 	for id, f := range m.found.handles {
+		if slices.Contains(s.removed, id) {
+			s.forget(&record{key: handleKey(s.id, id), revision: f.revision}, nil)
+			continue
+		}
 		at, exists := s.find(id)
 		if exists {
 			s.handles[at].late(f)
@@ -78,6 +82,7 @@ func (s *session) onLateRecords(m lateRecords) {
 			s.rebind(h)
 		}
 	}
+	s.removed = nil
 	s.rewrite()
 	s.reviewServers()
 }

@@ -43,6 +43,7 @@ type session struct {
 	servers   []messages.Member  // that have a part of the session
 	absent    []*absence         // of those that are not heard, or came back as another incarnation
 	unread    bool               // restored before the records could be read: there may be handles that are not known
+	removed   []uint64           // handles that ended since, whose records are deleted when they are read; at most maxHandles
 	timeout   *int32             // seconds, set by an administrator; nil: that of the cluster
 	seq       uint64             // number of the last thing that the session had to say to its client
 	out       *outbox            // what the client may not have of that; nil: nothing
