@@ -32,6 +32,11 @@ func NewBeater(b *bus.Bus, current func() messages.Beat) *Beater {
 		now: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	t.beat("")
+	b.OnState(func(connected bool) {
+		if connected {
+			t.Now() // others may wait to hear that it is back
+		}
+	})
 	go t.run()
 	return t
 }

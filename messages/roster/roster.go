@@ -28,6 +28,11 @@ const (
 	silentTicks = 6
 	// suspectTicks of silence (one and a half beats) are enough when somebody's request met no responder.
 	suspectTicks = 3
+	// deafTime without a beat of anybody, where several did beat, means that it is the listener who does not hear: a process hears its
+	// own beats, too. NATS's client takes longer to find out that its server is frozen. Longer than deafMost it does not take: then
+	// all others are gone.
+	deafTime = 3 * tick
+	deafMost = 2 * time.Second
 	// forgetTicks of silence (60 s) remove a member.
 	forgetTicks = int(60 * time.Second / tick)
 	// outageTime without a NATS server is more than the change from one to another takes: NATS itself was away. settleTime is how
@@ -163,6 +168,8 @@ type Roster struct {
 	peers    map[peerKey]*peer
 	owners   *[messages.Partitions]Owner
 	lastTick time.Time
+	heard    time.Time // when anybody beat last
+	cut      bool      // that is so long ago that the others may hold this process for dead
 	deaf     time.Time // since when the bus is not connected; zero: it is
 	settled  time.Time // nobody falls silent before
 	metrics  metrics
@@ -307,7 +314,7 @@ func (r *Roster) publish() {
 			v.edges = append(v.edges, p)
 		}
 	}
-	v.majority = heard*2 > len(v.nodes)
+	v.majority = heard*2 > len(v.nodes) && !r.cut
 	r.metrics.show(v)
 	r.view.Store(v)
 	r.mu.Lock()

@@ -14,9 +14,11 @@ import (
 func (r *Roster) hear(b messages.Beat, now time.Time) bool {
 	key := peerKey{b.Role, b.Member.Name}
 	p, known := r.peers[key]
+	back := r.cut
+	r.heard, r.cut = now, false
 	switch {
 	case known && b.Member.Inc < p.Beat.Member.Inc:
-		return false // the last words of a predecessor
+		return back // the last words of a predecessor
 	case b.State == messages.StateLeaving:
 		if known {
 			r.log.Info("member left", "role", b.Role, "member", b.Member.String())
@@ -27,7 +29,7 @@ func (r *Roster) hear(b messages.Beat, now time.Time) bool {
 				delete(r.peers, key)
 			}
 		}
-		return known
+		return known || back
 	case !known:
 		p = &peer{}
 		r.peers[key] = p
@@ -38,7 +40,7 @@ func (r *Roster) hear(b messages.Beat, now time.Time) bool {
 	}
 	old := p.Peer
 	p.Peer, p.missed, p.suspected = Peer{Beat: b, Heard: now}, 0, false
-	changed := !known || old.Silent || differs(old.Beat, b)
+	changed := back || !known || old.Silent || differs(old.Beat, b)
 	if b.Session != nil {
 		// The highest epoch that was ever announced is the owner. Names of owners are compared by the whole member: a
 		// node that restarted owns nothing until it says so.
@@ -130,20 +132,37 @@ func (r *Roster) listens(now time.Time) bool {
 	return was && r.deaf.IsZero() && now.After(r.settled)
 }
 
+// unheard is for how long nobody at all was heard; 0 where it is not the listener that is to blame.
+func (r *Roster) unheard(now time.Time) time.Duration {
+	living := 0
+	for _, p := range r.peers {
+		if !p.Silent {
+			living++
+		}
+	}
+	if since := now.Sub(r.heard); living > 1 && since < deafMost {
+		return since
+	}
+	return 0
+}
+
 // count counts one tick of silence for everybody and reports whether somebody fell silent or was forgotten.
 //
 // A tick that comes late, or while the bus is disconnected, counts for nobody: the listener was asleep or deaf, and
-// would hold the living for dead. After a gap everybody gets a fresh start; after an outage of NATS, when that has settled.
+// would hold the living for dead. Nor does one while nobody is heard. After a gap everybody gets a fresh start; after an outage of
+// NATS, when that has settled.
 func (r *Roster) count(now time.Time) bool {
 	late := now.Sub(r.lastTick) > 2*tick
 	r.lastTick = now
-	if !r.listens(now) || late {
+	unheard := r.unheard(now)
+	changed := !r.cut && unheard >= silentTicks*tick
+	r.cut = r.cut || changed
+	if !r.listens(now) || late || unheard >= deafTime {
 		for _, p := range r.peers {
 			p.missed, p.suspected = 0, false
 		}
-		return false
+		return changed
 	}
-	changed := false
 	for key, p := range r.peers {
 		p.missed++
 		switch {

@@ -100,6 +100,36 @@ func TestSilenceOfTheListener(t *testing.T) {
 	}
 }
 
+// Who hears nobody any more, not even itself, is deaf: its NATS server is frozen. It holds nobody for dead, nor itself for one of the
+// majority. When all others stay away, they are gone.
+func TestDeaf(t *testing.T) {
+	l := newListener()
+	a, b, c := node("a", 1, 0), node("b", 1, 1), node("c", 1, 2)
+	all := []string{"a", "b", "c"}
+	l.pass(4, a, b, c)
+	l.hear(a, l.now) // a little later than the others
+	l.pass(int(deafMost/tick) - 2)
+	for _, name := range all {
+		l.expect(t, name, false)
+	}
+	if l.View().Majority() {
+		t.Error("a deaf one counts itself for the majority")
+	}
+	l.pass(1, c)
+	l.pass(silentTicks-2, c)
+	if l.expect(t, "a", false); !l.View().Majority() {
+		t.Error("no majority, though nobody is held for dead")
+	}
+	l.pass(2, c)
+	l.expect(t, "a", true)
+	l = newListener()
+	l.pass(4, a, b, c)
+	l.pass(int(deafMost/tick) + silentTicks)
+	for _, name := range all {
+		l.expect(t, name, true)
+	}
+}
+
 // When all of NATS was away, its servers need a while to find one another: who is at another one is not held for dead meanwhile,
 // whatever requests met no responder.
 func TestSilenceAfterOutage(t *testing.T) {
