@@ -34,6 +34,7 @@ type acks struct {
 
 	mu    sync.Mutex // for moves in and out
 	dirty []*connection
+	polls []messages.Written // of polls, once more
 
 	// Of the goroutine.
 	stalled []stalled
@@ -72,6 +73,15 @@ func (a *acks) all() {
 	for _, c := range a.edge.connections.all() {
 		a.again(c)
 	}
+	a.tellAgain(a.edge.history.reaches()...)
+}
+
+// tellAgain has acknowledgements of answers to polls told once more. If they get lost again, the owner asks.
+func (a *acks) tellAgain(reach ...messages.Written) {
+	a.mu.Lock()
+	a.polls = append(a.polls, reach...)
+	a.mu.Unlock()
+	a.due()
 }
 
 func (a *acks) watch() {
@@ -104,8 +114,8 @@ func (a *acks) run(ctx context.Context) {
 func (a *acks) flush() {
 	a.armed.Store(false)
 	a.mu.Lock()
-	dirty := a.dirty
-	a.dirty = nil
+	dirty, polls := a.dirty, a.polls
+	a.dirty, a.polls = nil, nil
 	a.mu.Unlock()
 	waiting := a.stalled
 	a.stalled = nil
@@ -115,6 +125,7 @@ func (a *acks) flush() {
 	for _, c := range dirty {
 		a.tell(c)
 	}
+	a.collect(nil, polls)
 	a.publish()
 	if len(a.stalled) > 0 {
 		a.watch()
@@ -156,7 +167,8 @@ func (a *acks) resume(s stalled) {
 	}
 }
 
-// collect puts acknowledgements into the messages for the owners of their sessions.
+// collect puts acknowledgements into the messages for the owners of their sessions. c is nil where no connection is left: then those
+// that reach nobody are not told again.
 func (a *acks) collect(c *connection, reach []messages.Written) {
 	for _, w := range reach {
 		owner, known := a.edge.owner(messages.PartitionOf(w.Session))
@@ -199,7 +211,7 @@ func (a *acks) send(node messages.Member, b *batchOfAcks) {
 
 // again has a connection looked at once more, since its acknowledgements reached nobody.
 func (a *acks) again(c *connection) {
-	if c.tellAgain() {
+	if c != nil && c.tellAgain() {
 		a.add(c)
 	}
 }

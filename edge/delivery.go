@@ -145,6 +145,7 @@ func (e *Edge) polled(c *connection, taken bool) {
 	switch {
 	case u.received == 0: // it told of nothing
 	case taken:
+		e.history.answered(u.session, c.number)
 		e.wrote(c, &messages.Delivery{Session: u.session, Epoch: messages.Epoch{Number: u.epoch}, Seq: u.received})
 		e.acks.due() // at once: the next poll gets nothing before
 	default:

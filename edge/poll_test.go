@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
+	"github.com/januscloud/januscloud/messages/bus"
 )
 
 // call is an HTTP request at a rig, without sockets.
@@ -315,4 +316,46 @@ func TestFaultIsReported(t *testing.T) {
 		c := r.call(r.newHTTP(schemeHTTP), http.MethodPost, "/janus", `{"janus":"create","transaction":"c"}`)
 		expect(t, "answer", c.over(), "nothing")
 	})
+}
+
+// numbered answers a poll with an event that is to be acknowledged.
+func (r *rig) numbered(p published, seq uint64, origin string) {
+	d := messages.Delivery{
+		Partition: messages.PartitionOf(session), Session: session, Epoch: messages.Epoch{Number: 1, Node: "n1"}, Seq: seq, Origin: origin,
+	}
+	r.receive(&bus.Msg{Subject: p.reply, Reply: d.String(), Data: []byte(`{"janus":"event"}`)})
+	synctest.Wait()
+}
+
+// TestPollAcknowledgedAgain is an owner that did not hear that its answer was written: it is told when the answer comes again, and when
+// there is a connection to NATS again. Of a poll that has no client any more it is told so.
+func TestPollAcknowledgedAgain(t *testing.T) {
+	for _, origin := range []string{"", "media-1~inc.7"} {
+		bubble(t, Options{}, func(t *testing.T, r *rig) {
+			r.owned()
+			c := pollAt(r, "")
+			poll := r.bus.take()[0]
+			for range 2 {
+				r.numbered(poll, 9, origin)
+				expect(t, "acknowledged", r.acknowledged(t), "9/9")
+			}
+			expect(t, "answer", c.over(), `200 {"janus":"event"}`)
+			r.numbered(poll, 10, origin) // NATS kept the poll back, and its owner took it for another one
+			expect(t, "told of a poll that is over", sentTo(r.bus.take()), "unpoll.1 from h1.1031.1")
+			r.busChanged(true)
+			synctest.Wait()
+			expect(t, "acknowledged to those who may have missed it", r.acknowledged(t), "9/9")
+
+			left := pollAt(r, "")
+			poll = r.bus.take()[0]
+			left.leave()
+			synctest.Wait()
+			r.bus.take() // got lost
+			r.numbered(poll, 10, origin)
+			expect(t, "told of the poll that was left", sentTo(r.bus.take()), "unpoll.2 from h2.1031.1")
+			r.busChanged(true)
+			synctest.Wait()
+			expect(t, "acknowledged", r.acknowledged(t), "9/9")
+		})
+	}
 }

@@ -72,10 +72,7 @@ func (e *Edge) answer(s messages.EdgeSubject, d *messages.Delivery, data []byte)
 	}
 	if r == nil {
 		e.metrics.drop(dropLate)
-		if c := e.connections.find(s.Connection); c != nil {
-			c.receives(d)
-			e.wrote(c, d) // nobody waits for it
-		}
+		e.late(s, d)
 		return
 	}
 	r.conn.receives(d)
@@ -93,7 +90,7 @@ func (e *Edge) answer(s messages.EdgeSubject, d *messages.Delivery, data []byte)
 		conflict = e.settle(r, data)
 	}
 	if r.isPoll() {
-		e.history.add(r.session, r.conn.number, d.Origin)
+		e.history.answering(r.conn.number, d)
 	} else { // to a claim: what was written already, by the edge before
 		for origin := range messages.Origins(d.Origin) {
 			r.conn.hears(r.session, origin)
@@ -107,6 +104,25 @@ func (e *Edge) answer(s messages.EdgeSubject, d *messages.Delivery, data []byte)
 		e.wrote(r.conn, d)
 	}
 	e.passOn(r)
+}
+
+// late tells the owner what became of an answer that nobody waits for. A poll's comes again where the owner does not hear that it was
+// written; and for a poll that NATS kept back until its client had left, it comes though nobody is there to take it.
+func (e *Edge) late(s messages.EdgeSubject, d *messages.Delivery) {
+	if c := e.connections.find(s.Connection); c != nil {
+		c.receives(d)
+		e.wrote(c, d)
+		return
+	}
+	if !s.Polling || d.Seq == 0 {
+		return
+	}
+	switch reach, known := e.history.reachOf(s.Session, s.Connection); {
+	case !known, reach.Received < d.Seq: // it had another answer
+		e.repeater.gone(gone{session: s.Session, connection: s.Connection, poll: s.N})
+	case reach.Written > 0:
+		e.acks.tellAgain(reach)
+	}
 }
 
 // settle notes what the answer to a request makes of the connection's ownership of the session. It reports whether the

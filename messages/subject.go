@@ -409,6 +409,7 @@ func (t Transport) Number(identity string) (n uint64, ok bool) {
 // EdgeSubject is a parsed subject below EdgePrefix, as an edge receives it.
 type EdgeSubject struct {
 	Connection uint64
+	Polling    bool   // see Identity
 	Event      bool   // an event; else the reply to the request (Session, N)
 	Session    uint64 // of the identity
 	N          uint64 // of the identity
@@ -424,10 +425,12 @@ func ParseEdgeSubject(subject string) (EdgeSubject, error) {
 	}
 	_, rest, _ = strings.Cut(rest, ".")
 	number, rest, _ := strings.Cut(rest, ".")
+	var mark byte
 	var err error
-	if s.Connection, _, err = parseConnection(number); err != nil {
+	if s.Connection, mark, err = parseConnection(number); err != nil {
 		return bad()
 	}
+	s.Polling = mark == pollingMark
 	if rest == EventToken {
 		s.Event = true
 		return s, nil

@@ -83,7 +83,7 @@ func TestPollingIdentities(t *testing.T) {
 	if got, err := ParseTransport(i.String()); err != nil || !got.Polling || got.Connection != 7 {
 		t.Errorf("transport %+v (%v)", got, err)
 	}
-	if got, err := ParseEdgeSubject(i.String()); err != nil || got != (EdgeSubject{Connection: 7, Session: 1029, N: 1}) {
+	if got, err := ParseEdgeSubject(i.String()); err != nil || got != (EdgeSubject{Connection: 7, Polling: true, Session: 1029, N: 1}) {
 		t.Errorf("subject %+v (%v)", got, err)
 	}
 }
