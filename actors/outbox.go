@@ -23,8 +23,11 @@ const (
 	// doubtPeriods is how many periods a session waits for the edge that it was claimed away from: longer than edges take to
 	// acknowledge, and than it takes to find one dead.
 	doubtPeriods = 2
-	// pollPeriods is how many periods the answer to a poll may be unacknowledged before the next poll gets the same.
-	pollPeriods = 4
+	// pollPeriods is how many periods the answer to a poll may be unacknowledged before the next poll gets the same, whatever its
+	// edge does; unheardPeriods how many of these an edge may be silent: longer than it takes to find its NATS server dead, and
+	// another one. What it had written by then it acknowledges when it is back.
+	pollPeriods    = 6
+	unheardPeriods = 3
 )
 
 // outgoing is something for the client: an event, or the reply to a request that came on the session's own connection.
@@ -45,6 +48,7 @@ type outbox struct {
 	checked  uint64 // what was sent up to this number has had a period's time to be received
 	resend   int    // periods until the next attempt
 	pause    int    // and from that to the next
+	unheard  int    // periods in which the edge of the poll that was answered was silent
 
 	doubt  messages.Transport // former transport, which may still acknowledge what was sent; zero: none
 	doubts int                // periods that it still has
@@ -210,7 +214,7 @@ func (s *session) sendAgain() {
 func (s *session) takeBack() {
 	if s.out != nil {
 		s.out.sent, s.out.received, s.out.checked = 0, 0, 0
-		s.out.resend, s.out.pause = 0, 1
+		s.out.resend, s.out.pause, s.out.unheard = 0, 1, 0
 	}
 }
 
@@ -234,9 +238,7 @@ func (s *session) onOutDue() {
 	switch {
 	case s.transport.IsZero() || out.sent == 0:
 	case s.transport.Polling:
-		if out.resend++; out.resend >= pollPeriods {
-			s.takeBack()
-		}
+		s.checkPolled()
 	default:
 		s.checkReceived()
 	}

@@ -42,8 +42,8 @@ type pollDue struct{ poll *poll }
 // onPoll answers a long poll with what waits for it, or has it wait. Whoever does not own the session over HTTP gets the
 // error that its edge turns into a 404; but it has shown that it lives.
 func (s *session) onPoll(in *inbound) {
-	identity, repeat := messages.CutRepeat(in.msg.Reply)
-	if repeat && s.pollAgain(identity) {
+	identity, _ := messages.CutRepeat(in.msg.Reply)
+	if s.pollAgain(identity) {
 		return // it has shown before that it lives
 	}
 	if s.ending == nil && s.unread && s.transport.IsZero() {
@@ -68,8 +68,8 @@ func (s *session) onPoll(in *inbound) {
 	s.pump()
 }
 
-// pollAgain deals with the repeat of a poll that is known: one that waits goes on waiting, one that was answered gets the
-// same answer.
+// pollAgain deals with a poll that is known: one that waits goes on waiting, one that was answered gets the same answer. It may be the
+// first try that comes late: a NATS server that was frozen kept it back.
 func (s *session) pollAgain(identity string) bool {
 	if slices.ContainsFunc(s.polls, func(p *poll) bool { return p.identity == identity }) {
 		return true
@@ -100,7 +100,7 @@ func (s *session) answerPoll(p *poll) {
 	answer := polled{identity: p.identity}
 	var events []outgoing
 	if out := s.out; s.pollable() {
-		out.sent, out.resend = min(p.max, len(out.queue)), 0
+		out.sent, out.resend, out.unheard = min(p.max, len(out.queue)), 0, 0
 		events = out.queue[:out.sent]
 		answer.first, answer.last = s.number(0), s.number(out.sent-1)
 	}
@@ -161,6 +161,50 @@ func (s *session) deliveryOf(p polled) messages.Delivery {
 	return d
 }
 
+// checkPolled looks what became of the answer to a poll that is not acknowledged. Its edge gets it once more: of what it has written
+// it says so again, and likewise of a poll that it does not have. Nothing can be learnt of an edge that is silent: only when it stays
+// so the next poll gets the same.
+func (s *session) checkPolled() {
+	out := s.out
+	out.resend++
+	p := s.unsettled()
+	if p == nil {
+		if out.resend >= pollPeriods {
+			s.takeBack()
+		}
+		return
+	}
+	identity := p.identity
+	t, err := messages.ParseTransport(identity)
+	heard, ended := s.node.edge(t.Edge)
+	if !heard {
+		out.unheard++
+	}
+	switch {
+	case err != nil, ended, out.unheard >= unheardPeriods, out.resend >= pollPeriods:
+		s.returnPolled(func(polled string) bool { return polled == identity })
+	case heard && out.resend > 1:
+		s.node.metrics.resends.Inc()
+		s.publish(identity, s.deliveryOf(*p), p.body)
+	}
+}
+
+// unsettled is the answer to a poll with events that are not acknowledged; nil when it is not remembered.
+func (s *session) unsettled() *polled {
+	for i := range slices.Backward(s.polled) {
+		if p := &s.polled[i]; p.last > 0 && p.last >= s.number(0) {
+			return p
+		}
+	}
+	return nil
+}
+
+// edge reports whether an incarnation of an edge is heard, and whether it has ended for certain: another one has its name.
+func (n *Node) edge(m messages.Member) (heard, ended bool) {
+	p, known := n.Roster.View().Find(messages.RoleEdge, m.Name)
+	return known && !p.Silent && p.Beat.Member == m, known && p.Beat.Member.Inc > m.Inc
+}
+
 // returnPolled takes an answer back that reached nobody, for the next poll.
 func (s *session) returnPolled(which func(identity string) bool) {
 	back := false
@@ -198,7 +242,8 @@ func (s *session) dropPoll(which func(*poll) bool) bool {
 	return true
 }
 
-// pollsGone forgets the polls of edges that are not heard any more. What those edges did not acknowledge is for others.
+// pollsGone forgets the polls of edges that are not heard any more; those that are there still repeat them. What they were answered may
+// have been written: see checkPolled.
 func (s *session) pollsGone(edges []messages.Member) {
 	there := func(identity string) bool {
 		t, err := messages.ParseTransport(identity)
@@ -206,5 +251,4 @@ func (s *session) pollsGone(edges []messages.Member) {
 	}
 	for s.dropPoll(func(p *poll) bool { return there(p.identity) }) {
 	}
-	s.returnPolled(there)
 }

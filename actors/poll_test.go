@@ -185,14 +185,14 @@ func TestPollRepeats(t *testing.T) {
 	media, edge, _ := pollCluster(t)
 	id, h := createPolling(t, edge)
 	identity := edge.poll(id, 1)
-	again := func() {
+	again := func(mark string) {
 		t.Helper()
 		subject := messages.SessionSubject{Partition: messages.PartitionOf(id), Session: id, Kind: messages.SessionPoll, Arg: "1"}
-		if err := edge.p.bus.Publish(subject.String(), identity+".r", nil); err != nil {
+		if err := edge.p.bus.Publish(subject.String(), identity+mark, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	again()
+	again(".r")
 	edge.attach(id) // answered behind the polls, which so have arrived
 	media.say(t, id, h, "webrtcup")
 	if got := edge.polled(identity); verb(t, got) != "webrtcup" {
@@ -200,9 +200,11 @@ func TestPollRepeats(t *testing.T) {
 	}
 	media.say(t, id, h, "media")
 	edge.attach(id)
-	again()
-	if got := edge.polled(identity); verb(t, got) != "webrtcup" {
-		t.Errorf("its repeat got %s", got)
+	for _, mark := range []string{".r", ""} { // the first try may come after the repeat
+		again(mark)
+		if got := edge.polled(identity); verb(t, got) != "webrtcup" {
+			t.Errorf("its repeat got %s", got)
+		}
 	}
 	if got := edge.polled(edge.poll(id, 1)); verb(t, got) != "media" {
 		t.Errorf("the next poll got %s", got)
@@ -229,5 +231,96 @@ func TestPollCaughtUp(t *testing.T) {
 	}
 	if answer := edge.polled(edge.poll(id, 5)); json.Unmarshal([]byte(answer), &got) != nil || fmt.Sprint(got) != "[{103}]" {
 		t.Errorf("the next poll got %s", answer)
+	}
+}
+
+// lonely is a polling session without a timer that somebody else's goroutine would run, with one event that was given to a poll of an
+// edge, and another poll that waits.
+func lonely(t *testing.T, n *Node, edge messages.Member) (s *session, waits string) {
+	t.Helper()
+	s = newSession(newPartition(n, 5), 5, "", time.Now())
+	s.self = n.acknowledger // takes no notice
+	s.transport = messages.Transport{Polling: true}
+	poll := func(edge messages.Member) string {
+		identity := messages.Identity{Edge: edge, Connection: 5, Polling: true, Session: s.id, N: 1}.String()
+		s.polls = append(s.polls, &poll{identity: identity, max: 1})
+		return identity
+	}
+	poll(edge)
+	s.toClient(outgoing{body: []byte(`{"janus":"event"}`)})
+	if len(s.polls) != 0 || s.out.sent != 1 {
+		t.Fatalf("%d polls wait, %d events are sent", len(s.polls), s.out.sent)
+	}
+	return s, poll(messages.NewMember("edge-other"))
+}
+
+// What was given to a poll of an edge that falls silent may have been written: it is for the next poll only when the edge stays silent,
+// or another one has its name.
+func TestPollEdgeSilent(t *testing.T) {
+	c := newCluster(t)
+	n := c.node("node-a", nil)
+	gone := messages.NewMember("edge-gone")
+	t.Run("and stays so", func(t *testing.T) {
+		s, _ := lonely(t, n, gone)
+		s.onEdgesGone([]messages.Member{gone})
+		for range unheardPeriods {
+			if len(s.polls) != 1 || s.out.sent != 1 {
+				t.Fatal("the event was given to the next poll")
+			}
+			s.onOutDue()
+		}
+		if len(s.polls) != 0 || len(s.polled) != 1 {
+			t.Errorf("%d polls wait, %d are answered", len(s.polls), len(s.polled))
+		}
+	})
+	t.Run("and acknowledges", func(t *testing.T) {
+		s, _ := lonely(t, n, gone)
+		s.onEdgesGone([]messages.Member{gone})
+		s.onOutDue()
+		s.onWritten(messages.Written{Session: s.id, Epoch: s.epoch().Number, Received: s.seq, Written: s.seq})
+		for range 2 * pollPeriods {
+			s.onOutDue()
+		}
+		if len(s.polls) != 1 || s.waits() {
+			t.Error("the event was told again")
+		}
+	})
+	t.Run("and has ended", func(t *testing.T) {
+		k := c.clientAt("edge-b")
+		waitFor(t, func() string {
+			if heard, _ := n.edge(k.member); !heard {
+				return "the edge is not heard"
+			}
+			return ""
+		})
+		s, _ := lonely(t, n, messages.Member{Name: "edge-b", Inc: "0"})
+		s.onOutDue()
+		if len(s.polls) != 0 {
+			t.Error("the next poll waits, though the edge was started anew")
+		}
+	})
+}
+
+// The answer to a poll that is not acknowledged comes to its edge again. Where the edge never had the poll it says so, and the next
+// one gets the event.
+func TestPollAnswerAgain(t *testing.T) {
+	media, edge, _ := pollCluster(t)
+	id, h := createPolling(t, edge)
+	edge.hush(true)
+	first := edge.poll(id, 1)
+	edge.attach(id) // answered behind the poll, which so has arrived
+	media.say(t, id, h, "webrtcup")
+	for range 2 {
+		if got := edge.polled(first); verb(t, got) != "webrtcup" {
+			t.Fatalf("the poll got %s", got)
+		}
+	}
+	next := edge.poll(id, 1)
+	gone := messages.SessionSubject{Partition: messages.PartitionOf(id), Session: id, Kind: messages.SessionUnpoll, Arg: "1"}
+	if err := edge.p.bus.Publish(gone.String(), first, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := edge.polled(next); verb(t, got) != "webrtcup" {
+		t.Errorf("the next poll got %s", got)
 	}
 }
