@@ -3,6 +3,7 @@
 package actors
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/januscloud/januscloud/messages"
@@ -24,4 +25,48 @@ func TestEdgeTellsLate(t *testing.T) {
 	x.media.sayNumbered(messages.SessionEvent, s, x.handle, 101)
 	k.deafen(false)
 	k.hears(t, "101")
+}
+
+// freeze keeps the edge from beating until thaw is called, and waits until a node finds it silent.
+func (k *client) freeze(n *Node) (thaw func()) {
+	k.t.Helper()
+	k.frozen.Lock()
+	waitFor(k.t, func() string {
+		if heard, _ := n.edge(k.member); heard {
+			return "the edge is heard"
+		}
+		return ""
+	})
+	return k.frozen.Unlock
+}
+
+// A client whose edge is frozen claims the session through another one. What it had sent to the frozen edge is run when that wakes, and
+// repeated: the answers are for that edge, and none comes twice on the new connection.
+func TestFrozenEdgeAsksLate(t *testing.T) {
+	c := newCluster(t)
+	media := c.server("media-a")
+	n := c.node("node-1", nil)
+	waitServers(t, n, 1)
+	former, now := c.client(), c.clientAt("edge-b")
+	s := former.create()
+	h := former.attach(s)
+	former.ask(s, `{"janus":"message","transaction":"m","session_id":%d,"handle_id":%d,"body":{}}`, s, h)
+	thaw := former.freeze(n)
+	if got := now.ask(s, `{"janus":"claim","transaction":"k","session_id":%d}`, s); got["janus"] != "success" {
+		t.Fatalf("claim: %v", got)
+	}
+	thaw()
+	for range 2 {
+		body := fmt.Sprintf(`{"janus":"message","transaction":"late","session_id":%d,"handle_id":%d,"body":{}}`, s, h)
+		identity := messages.Identity{Edge: former.member, Connection: 1, Session: s, N: 9}.String()
+		former.publish(s, identity, body)
+		if got := former.reply(s, identity, body); got["janus"] != "ack" {
+			t.Errorf("the late request: %v", got)
+		}
+	}
+	media.say(t, s, h, "webrtcup")
+	now.event("webrtcup")
+	if d, told := now.take(func(d delivered) bool { return d.body["janus"] == "ack" && d.body["transaction"] == "late" }); told {
+		t.Errorf("the client was told %s, to %s", d.raw, d.subject)
+	}
 }

@@ -121,6 +121,7 @@ type client struct {
 	die    func()            // as its process does
 	quiet  bool              // it acknowledges nothing, as one that is about to die
 	deaf   bool              // questions of new owners get lost
+	frozen sync.RWMutex      // held while it does not beat
 	last   map[string]uint64 // number of the last event that was written, by media server: see hears
 	wrote  map[uint64]string // what it tells a new owner that was written without a connection, by session
 }
@@ -144,6 +145,8 @@ func (c *cluster) clientAt(edge string) *client {
 		c.t.Fatal(err)
 	}
 	beater := roster.NewBeater(k.p.bus, func() messages.Beat {
+		k.frozen.RLock()
+		defer k.frozen.RUnlock()
 		return messages.Beat{Role: messages.RoleEdge, Member: k.member, State: messages.StateReady, Edge: &messages.EdgeBeat{Connections: 1}}
 	})
 	c.t.Cleanup(beater.Stop)

@@ -50,6 +50,8 @@ func (s *session) inTurn(in *inbound) {
 	}
 	if ok {
 		s.last = max(s.last, n)
+	} else {
+		s.hearFormer(in.msg.Reply)
 	}
 	s.request(in)
 	s.closeGap()

@@ -37,6 +37,7 @@ type session struct {
 	gone      bool               // the transport was lost and nobody claimed since
 	unheard   messages.Transport // the lost one, if its edge only fell silent: it may be there still
 	closed    messages.Transport // the last that is known to have closed
+	wakes     bool               // requests of that one come nevertheless: its edge was frozen, and takes their answers itself
 	last      uint64             // number of the last request of the transport; 0: of none is known
 	gap       *gap               // not nil: one before the last is missing
 	handles   []*handle          // by id
@@ -446,7 +447,7 @@ func (s *session) isOwn(identity string) bool {
 	if s.address != "" && strings.HasPrefix(identity, s.address) {
 		return true
 	}
-	if s.closed.IsZero() && s.unheard.IsZero() {
+	if s.wakes || s.closed.IsZero() && s.unheard.IsZero() {
 		return false
 	}
 	t, err := messages.ParseTransport(identity)

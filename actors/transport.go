@@ -19,7 +19,8 @@ func (s *session) claim(r *request) {
 	}
 	was := s.transport
 	if !s.unheard.IsZero() {
-		s.closed, s.unheard = s.unheard, messages.Transport{}
+		s.left(s.unheard)
+		s.unheard = messages.Transport{}
 	}
 	s.setTransport(t)
 	s.claimID, _ = messages.CutRepeat(r.identity)
@@ -72,9 +73,26 @@ func (s *session) lostTransport() {
 	s.node.Wheel.Arm(&s.timer, s.limit(), func() { s.node.tell(s.self, sessionDue{}) })
 }
 
+// left notes which connection the client has left, or lost.
+func (s *session) left(t messages.Transport) {
+	if s.closed != t {
+		s.closed, s.wakes = t, false
+	}
+}
+
+// hearFormer notes that the connection which the client has left for another asks something: its edge was frozen, or NATS kept the
+// request back. What is owed to it does not go to the client any more, who would else have answers to all repeats.
+func (s *session) hearFormer(identity string) {
+	if s.wakes || s.closed.IsZero() || s.transport.IsZero() {
+		return
+	}
+	t, err := messages.ParseTransport(identity)
+	s.wakes = err == nil && t == s.closed
+}
+
 // onClosed hears from an edge that a connection closed.
 func (s *session) onClosed(t messages.Transport) {
-	s.closed = t
+	s.left(t)
 	switch t {
 	case s.transport:
 		s.lostTransport()
@@ -91,7 +109,7 @@ func (s *session) onClosed(t messages.Transport) {
 func (s *session) onEdgesGone(edges []messages.Member) {
 	s.pollsGone(edges)
 	if s.out != nil && slices.Contains(edges, s.out.doubt.Edge) {
-		s.closed = s.out.doubt
+		s.left(s.out.doubt)
 		s.endDoubt()
 	}
 	if !s.transport.Stays() && slices.Contains(edges, s.transport.Edge) {
