@@ -47,6 +47,7 @@ type keeper struct {
 
 	parts      [messages.Partitions]*actor.PID // nil: never owned
 	owned      map[int]messages.Epoch
+	refused    map[int]honoured // owned partitions for which somebody honours a greater epoch
 	takeovers  map[string]*takeover
 	asked      map[int]bool                              // to yield
 	offers     map[messages.Member]messages.PartitionSet // ready to be offered
@@ -69,7 +70,7 @@ type keeper struct {
 
 func newKeeper(n *Node, joined chan struct{}) *keeper {
 	return &keeper{
-		node: n, made: n.store.made, joined: joined, owned: map[int]messages.Epoch{}, takeovers: map[string]*takeover{},
+		node: n, made: n.store.made, joined: joined, owned: map[int]messages.Epoch{}, refused: map[int]honoured{}, takeovers: map[string]*takeover{},
 		offers: map[messages.Member]messages.PartitionSet{}, offered: map[int]offered{}, asked: map[int]bool{}, passing: map[messages.Member]time.Time{}, edges: map[messages.Member]bool{},
 		owing: map[messages.Member]time.Time{},
 	}
@@ -85,6 +86,7 @@ func (k *keeper) Receive(ctx actor.Context) {
 	case keeperTick:
 		k.node.Wheel.Arm(&k.tick, messages.BeatInterval, func() { k.node.tell(k.self, keeperTick{}) })
 		k.review()
+		k.raiseRefused(time.Now())
 		k.askOwing(time.Now())
 	case *bus.Msg:
 		k.control(m)
@@ -301,27 +303,6 @@ func (k *keeper) announce() {
 	if k.node.beater != nil {
 		k.node.beater.Now()
 	}
-}
-
-// onRefused handles that a media server or a record honours a greater epoch than ours. If a rival announces it, the
-// heartbeats will depose us; if nobody does, we go on with the next epoch.
-func (k *keeper) onRefused(m partitionRefused) {
-	epoch, ok := k.owned[m.index]
-	if !ok || !epoch.Less(m.epoch) {
-		return
-	}
-	if o, known := k.node.Roster.View().Owner(m.index); known && o.Node != k.node.member && !o.Silent && epoch.Less(o.Epoch) {
-		k.review()
-		return
-	}
-	k.owned[m.index] = m.epoch.Next(k.node.Name, time.Now())
-	for _, t := range k.takeovers {
-		if t.set.Has(m.index) && t.epochOf(m.index) == epoch {
-			t.raised[m.index] = k.owned[m.index]
-		}
-	}
-	k.node.tell(k.parts[m.index], raise{k.owned[m.index]})
-	k.announce()
 }
 
 // written passes on how far an edge has come with the deliveries of sessions.
