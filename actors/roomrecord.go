@@ -123,7 +123,11 @@ func openRooms(ctx context.Context, js jetstream.JetStream, replicas int) error 
 
 // readRoom reads a record. It blocks until there is an answer or ctx ends.
 func (s *store) readRoom(ctx context.Context, name messages.RoomName) (storedRoom, error) {
-	m, err := s.bus.Request(ctx, "$JS.API.DIRECT.GET.KV_"+roomBucket+"."+roomSubjects+roomKey(name), nil)
+	var m *bus.Msg
+	err := s.patiently(ctx, func(try context.Context, _ func()) (err error) {
+		m, err = s.bus.Request(try, "$JS.API.DIRECT.GET.KV_"+roomBucket+"."+roomSubjects+roomKey(name), nil)
+		return err
+	})
 	if err != nil {
 		return storedRoom{}, fmt.Errorf("records: %w", err)
 	}

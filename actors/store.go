@@ -31,10 +31,11 @@ const (
 	// loadBatch is how many records one direct get returns at most.
 	loadBatch = 1000
 	// loadAtOnce is how many partitions are read at once.
-	loadAtOnce = 16
-	// firstPageTime is how long a page may take until it is asked for again, perhaps of another replica; each later try may take
-	// twice as long, up to longestPageTime.
-	firstPageTime   = 200 * time.Millisecond
+	loadAtOnce = 64
+	// firstPageTime is how long a page may take to begin until it is asked for again. NATS draws the replica that answers, and knows
+	// for long nothing of one that is frozen: of hundreds of pages some meet it four times in a row. So each later try may take but
+	// a fifth longer, up to longestPageTime, which also bounds what is between two records of a page.
+	firstPageTime   = 50 * time.Millisecond
 	longestPageTime = 3 * time.Second
 )
 
@@ -256,23 +257,35 @@ func (s *store) loadFilter(ctx context.Context, filter string, set messages.Part
 	}
 }
 
-// insist reads one page, again and again until it comes: whoever was to answer may be frozen, or gone with the question.
+// insist reads one page, again and again until it comes.
 func (s *store) insist(ctx context.Context, ask []byte) (page []rawRecord, last uint64, err error) {
-	for patience := firstPageTime; ; patience = min(2*patience, longestPageTime) {
-		try, cancel := context.WithTimeout(ctx, patience)
-		page, last, err = s.loadPage(try, ask)
+	err = s.patiently(ctx, func(try context.Context, comes func()) (err error) {
+		page, last, err = s.loadPage(try, ask, comes)
+		return err
+	})
+	return page, last, err
+}
+
+// patiently asks again and again until there is an answer or ctx ends: whoever was to answer may be frozen, or gone with the question.
+// ask calls comes with each part of a long answer.
+func (s *store) patiently(ctx context.Context, ask func(try context.Context, comes func()) error) error {
+	for patience := firstPageTime; ; patience = min(patience+patience/5, longestPageTime) {
+		try, cancel := context.WithCancel(ctx)
+		timer := time.AfterFunc(patience, cancel)
+		err := ask(try, func() { timer.Reset(longestPageTime) })
 		if err != nil {
 			<-try.Done() // who fails at once is not asked all the time
 		}
+		timer.Stop()
 		cancel()
 		if err == nil || ctx.Err() != nil {
-			return page, last, err
+			return err
 		}
 	}
 }
 
-// loadPage reads one page; last is the last sequence of a page that may have successors, else 0.
-func (s *store) loadPage(ctx context.Context, ask []byte) (page []rawRecord, last uint64, err error) {
+// loadPage reads one page; last is the last sequence of a page that may have successors, else 0. comes is called with each record.
+func (s *store) loadPage(ctx context.Context, ask []byte, comes func()) (page []rawRecord, last uint64, err error) {
 	var failed error
 	err = s.bus.RequestMany(ctx, "$JS.API.DIRECT.GET."+s.stream, ask, func(m *bus.Msg) bool {
 		if m.NoResponders {
@@ -292,6 +305,7 @@ func (s *store) loadPage(ctx context.Context, ask []byte) (page []rawRecord, las
 			failed = fmt.Errorf("direct get: %s %s", status, m.Header.Get("Description"))
 			return false
 		}
+		comes()
 		if m.Header.Get(jetstream.SubjectHeader) == s.prefix+proofKey {
 			return true
 		}
