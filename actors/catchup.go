@@ -70,7 +70,8 @@ func (s *session) armCatching(c *catching) {
 	s.node.Wheel.Arm(&c.timer, catchTime, func() { s.node.tell(s.self, catchDue{}) })
 }
 
-// askReplay asks those that have not told all. Nobody waits for the dead.
+// askReplay asks those that have not told all. Nobody waits for the dead; but whoever has just shown that something is missing
+// lives, though it may be a moment before its beats are heard again.
 func (s *session) askReplay(c *catching) {
 	ask, err := json.Marshal(messages.Replay{Session: s.id, Epoch: s.epoch()})
 	if err != nil {
@@ -78,7 +79,8 @@ func (s *session) askReplay(c *catching) {
 	}
 	c.tries++
 	for server := range c.owed {
-		if err != nil || !s.node.tells(server) {
+		spoke := c.tries == 1 && c.holes != nil
+		if err != nil || !spoke && !s.node.tells(server) {
 			delete(c.owed, server)
 			continue
 		}

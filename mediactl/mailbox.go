@@ -18,6 +18,7 @@ type (
 		err  error
 	}
 	tick     struct{}                       // pingEvery passed
+	busBack  struct{}                       // there is a connection to NATS again
 	woken    struct{}                       // the process was kept from running
 	hopeOver struct{}                       // hopeTime passed
 	quiesce  struct{ done chan<- struct{} } // asks to be told, by closing done, when no client's request is under way

@@ -194,6 +194,11 @@ func (m *Media) start() error {
 	if err == nil {
 		m.kept, err = m.options.Bus.Own(messages.KeptPrefix(m.origin), 0, func(msg *bus.Msg) { m.tell(msg) })
 	}
+	m.options.Bus.OnState(func(connected bool) {
+		if connected {
+			m.tell(busBack{}) // what was said last may have got lost with the connection
+		}
+	})
 	m.startPulse()
 	m.unwatch = m.options.Roster.Watch(m.lookForTwin)
 	m.steward.start()

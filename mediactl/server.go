@@ -129,6 +129,9 @@ func (s *server) receive(message any) {
 		s.onClosed(m.link, m.err)
 	case tick:
 		s.onTick(time.Now())
+	case busBack:
+		s.undelivered.hurry(s.now)
+		s.tellLasts(s.now)
 	case hopeOver:
 		s.onHopeOver()
 	case keepaliveDue:

@@ -91,6 +91,14 @@ func (u *undelivered) lasts(now time.Time, f func(session, seq uint64)) {
 	}
 }
 
+// hurry has the owners of all sessions asked now, as if nobody had been asked before.
+func (u *undelivered) hurry(now time.Time) {
+	for session, x := range u.of {
+		x.due, x.pause = now, lastAfter/2
+		u.of[session] = x
+	}
+}
+
 // ack forgets the events of a session up to a number.
 func (u *undelivered) ack(session, seq uint64) {
 	n := 0

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/januscloud/januscloud/messages"
 )
 
 func (u *undelivered) numbers(session uint64) string {
@@ -98,4 +100,28 @@ func TestUndeliveredLast(t *testing.T) {
 	}
 	u.ack(1, 13)
 	u.lasts(begin.Add(time.Hour), func(session, seq uint64) { t.Errorf("asked about %d, of session %d", seq, session) })
+}
+
+// When there is a connection to NATS again, owners are asked at once: what was said last may have got lost with the one before, with
+// the question whether it was heard.
+func TestBusBack(t *testing.T) {
+	f := newFake(t)
+	f.undelivered.add(1, keptEvent{seq: 7}, f.now)
+	f.onTick(f.now.Add(lastAfter + pingEvery))
+	f.take() // got lost
+	f.receive(busBack{})
+	var asked []string
+	for _, m := range f.take() {
+		if s, err := messages.ParseSessionSubject(m.Subject); err == nil && s.Kind == messages.SessionLast {
+			asked = append(asked, m.Reply)
+		}
+	}
+	if got := fmt.Sprint(asked); got != "[media-1~inc1.7]" {
+		t.Errorf("asked about %s", got)
+	}
+	again := 0
+	f.undelivered.lasts(f.now.Add(lastAfter), func(uint64, uint64) { again++ })
+	if again != 1 {
+		t.Errorf("asked %d times more within a second", again)
+	}
 }
