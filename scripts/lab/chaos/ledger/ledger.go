@@ -99,7 +99,9 @@ func (l *Ledger) Replied(id string, code int, reason string, now time.Time) {
 		return
 	}
 	e.replied = now
-	l.late(e, "reply", now)
+	if !e.doubt {
+		l.late(e, "reply", now)
+	}
 	if code != 0 {
 		e.refused = true
 		l.refused(e, code, reason)
@@ -150,7 +152,7 @@ func (l *Ledger) Event(id string, now time.Time) {
 		l.problem("event %s came after it was given up, %v late", id, now.Sub(e.sent).Round(time.Millisecond))
 		return
 	}
-	if e.event {
+	if e.event && !e.dubious() {
 		l.late(e, "event", now)
 	}
 	l.finish(e)
@@ -168,6 +170,8 @@ func (l *Ledger) repeated(e *entry, first time.Time, what string) {
 	l.problem("%s %s came twice, first %v after the fault", what, e.id, first.Sub(l.faultAt).Round(time.Millisecond))
 }
 
+// late notes how long the client waited for something. For what became of a request that was in doubt when its connection ended nobody
+// waits, but for a connection: an edge that was frozen runs it when it wakes.
 func (l *Ledger) late(e *entry, what string, now time.Time) {
 	if d := now.Sub(e.sent); d > l.counts.Pause {
 		l.counts.wait(d, what+" "+e.id)

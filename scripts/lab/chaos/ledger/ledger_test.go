@@ -64,7 +64,7 @@ func TestLedger(t *testing.T) {
 			l.Replied("a", 0, "", at(5))
 			l.Event("a", at(6))
 			l.Replied("b", 459, "No such handle", at(7))
-		}, Counts{Events: 2, InDoubt: 1, Pause: 7 * time.Millisecond}},
+		}, Counts{Events: 2, InDoubt: 1, Pause: 6 * time.Millisecond}},
 		{"events in the wrong order", func(l *Ledger) {
 			l.Sent("a", true, at(0))
 			l.Replied("a", 0, "", at(1))
@@ -91,7 +91,7 @@ func TestLedger(t *testing.T) {
 			l.Resumed(at(6))
 			l.Event("a", at(8))
 			l.Replied("a", 0, "", at(9))
-		}, Counts{Events: 1, Pause: 9 * time.Millisecond}},
+		}, Counts{Events: 1, Pause: 6 * time.Millisecond}},
 		{"acknowledged, then the connection ended, then nothing", func(l *Ledger) {
 			l.Sent("a", true, at(0))
 			l.Replied("a", 0, "", at(1))
