@@ -31,7 +31,7 @@ const (
 	// loadBatch is how many records one direct get returns at most.
 	loadBatch = 1000
 	// loadAtOnce is how many partitions are read at once.
-	loadAtOnce = 64
+	loadAtOnce = 32
 	// firstPageTime is how long a page may take to begin until it is asked for again. NATS draws the replica that answers, and knows
 	// for long nothing of one that is frozen: of hundreds of pages some meet it four times in a row. So each later try may take but
 	// a fifth longer, up to longestPageTime, which also bounds what is between two records of a page.
