@@ -416,3 +416,29 @@ func TestJoinWaitsForHome(t *testing.T) {
 		t.Error("it is bound elsewhere")
 	}
 }
+
+// What waits for a media server is not run when that comes back after the client was told that nobody answered.
+func TestExpiredIsNotRun(t *testing.T) {
+	c := newCluster(t)
+	media, edge := c.server("janus-a"), c.client()
+	n := c.node("node-a", nil)
+	waitServers(t, n, 1)
+	id := edge.create()
+	h := edge.attach(id)
+	first, body := edge.message(id, h, "1")
+	edge.reply(id, first, body)
+	media.kill()
+	waitSilent(t, n, "janus-a")
+	edge.waitAdrift(id, h)
+	expired, _ := edge.message(id, h, "2")
+	waits, _ := edge.message(id, h, "3")
+	subject := messages.SessionSubject{Partition: messages.PartitionOf(id), Session: id, Kind: messages.SessionExpired, Arg: "1"}
+	if err := edge.p.bus.Publish(subject.String(), expired, nil); err != nil {
+		t.Fatal(err)
+	}
+	again := c.server("janus-a")
+	edge.await("answer", func(d delivered) bool { return d.subject == waits && d.body["janus"] == "ack" })
+	if got := again.ran(); !slices.Equal(got, []string{waits}) {
+		t.Errorf("ran %q, want %q", got, waits)
+	}
+}

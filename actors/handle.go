@@ -343,6 +343,22 @@ func (s *session) detachUnbound(h *handle, r *request) {
 	s.notify(messages.AppendNotice(nil, "detached", s.id, h.id, ""))
 }
 
+// onExpired forgets a request that waits for its handle: the client was told that it timed out, and is not to see it run.
+func (s *session) onExpired(identity string) {
+	first, _ := messages.CutRepeat(identity)
+	for _, h := range s.handles {
+		expired := func(q queued) bool {
+			if q.identity != first {
+				return false
+			}
+			h.queued -= len(q.raw)
+			s.node.metrics.dropped.WithLabelValues("expired").Inc()
+			return true
+		}
+		h.queue, h.behind = slices.DeleteFunc(h.queue, expired), slices.DeleteFunc(h.behind, expired)
+	}
+}
+
 // dropQueue answers what waits for a handle with an error.
 func (s *session) dropQueue(h *handle, e *messages.Error) {
 	h.queue, h.behind = append(h.queue, h.behind...), nil

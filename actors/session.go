@@ -206,6 +206,8 @@ func (s *session) receive(in *inbound) {
 		}
 	case messages.SessionPoll:
 		s.onPoll(in)
+	case messages.SessionExpired:
+		s.onExpired(in.msg.Reply)
 	case messages.SessionUnpoll:
 		s.onUnpoll(in.msg.Reply)
 	case messages.SessionStored:

@@ -315,15 +315,17 @@ func (e *Edge) left(c *connection, u *use) {
 	e.repeater.gone(g)
 }
 
-// publishGone tells the owner of a session that its transport closed, or that a long poll's client left. It reports false
-// when the bus does not take it.
+// publishGone tells the owner of a session what gone is about. It reports false when the bus does not take it.
 func (e *Edge) publishGone(g gone) bool {
 	subject := messages.SessionSubject{
 		Partition: messages.PartitionOf(g.session), Session: g.session,
 		Kind: messages.SessionGone, Arg: strconv.FormatUint(g.connection, 10),
 	}
 	reply := messages.Transport{Edge: e.member, Connection: g.connection}.String()
-	if g.poll != 0 {
+	switch {
+	case g.expired != "":
+		subject.Kind, reply = messages.SessionExpired, g.expired
+	case g.poll != 0:
 		subject.Kind = messages.SessionUnpoll
 		reply = messages.Identity{Edge: e.member, Connection: g.connection, Polling: true, Session: g.session, N: g.poll}.String()
 	}

@@ -35,12 +35,14 @@ type ask struct {
 	refused messages.Epoch // a greater epoch that is known for one of the partitions
 }
 
-// gone tells the owner of a session that a transport closed, or that the client of a long poll left.
+// gone tells the owner of a session that a transport closed, that the client of a long poll left, or that a request is not waited
+// for any more.
 type gone struct {
 	session    uint64
 	connection uint64
-	poll       uint64           // number of the long poll; 0: the connection itself closed
-	reach      messages.Written // how far it came; zero: not known
+	poll       uint64           // number of the long poll; 0: it is none
+	expired    string           // identity of the request; empty: it is none
+	reach      messages.Written // how far the connection came; zero: not known
 }
 
 // repeater publishes what stays unanswered again, from one goroutine: so the requests of a partition keep their order,

@@ -24,6 +24,10 @@ func TestRepeatsUntilDeadline(t *testing.T) {
 		r.serve(c, keepalive(session, "a"))
 		after(31 * time.Second)
 		sent := r.bus.take()
+		last := sent[len(sent)-1]
+		expect(t, "what the owner hears when nobody waits any more", sentTo([]published{last}), "expired.1 from 1.1031.1")
+		expect(t, "when", last.at.Round(100*time.Millisecond), 30*time.Second)
+		sent = sent[:len(sent)-1]
 		var at []string
 		for i, p := range sent {
 			_, again := messages.CutRepeat(p.reply)

@@ -174,15 +174,22 @@ func (e *Edge) admit(r *request) bool {
 	return true
 }
 
+// identity is what a request is known by, as it is published first.
+func (e *Edge) identity(r *request) messages.Identity {
+	identity := messages.Identity{
+		Edge: e.member, Connection: r.conn.number, Polling: r.conn.polling, Session: r.session, N: r.n,
+	}
+	if i := r.conn.inbox(); i != nil && r.opens() {
+		identity.Inbox = i.subject
+	}
+	return identity
+}
+
 // publish hands a request to the bus, under its identity. It reports false when the bus does not take it, which leaves it
 // to the repeater.
 func (e *Edge) publish(p *partition, x repeat) bool {
-	identity := messages.Identity{
-		Edge: e.member, Connection: x.conn.number, Polling: x.conn.polling, Session: x.session, N: x.n, Repeat: x.again,
-	}
-	if i := x.conn.inbox(); i != nil && x.opens() {
-		identity.Inbox = i.subject
-	}
+	identity := e.identity(x.request)
+	identity.Repeat = x.again
 	err := e.bus.Publish(x.subject(), identity.String(), x.body)
 	switch {
 	case errors.Is(err, bus.ErrTooLarge):
@@ -228,6 +235,7 @@ func (e *Edge) expire(r *request) {
 		e.write(r.conn, keepaliveOf(r.poll))
 		return
 	}
+	e.repeater.gone(gone{session: r.session, connection: r.conn.number, expired: e.identity(r).String()}) // nobody is to run it now
 	e.metrics.drop(dropDeadline)
 	e.log.Debug("request timed out", "session", r.session, "verb", r.verb.String(), "published", r.published)
 	e.fail(r, messages.Errorf(messages.CodeUnknown, "Request timed out (no answer within %v)", r.conn.patience))

@@ -86,7 +86,9 @@ func (s *server) onTick(now time.Time) {
 	s.armTick()
 	s.mapping.expire(now)
 	s.memory.expire(now)
-	s.expire(now)
+	if !slept { // else Janus may have answered long ago
+		s.expire(now)
+	}
 	s.tellLasts(now)
 	s.metrics.pending.Set(float64(len(s.flight.byPrefix)))
 	s.revive(now)

@@ -19,6 +19,7 @@ import (
 //	janus.session.<partition>.<session>.refused.<handle>                 media server to owner: your epoch is old (Refusal)
 //	janus.session.<partition>.<session>.poll.<max>                       edge to owner: a long poll for at most so many events; reply = Identity
 //	janus.session.<partition>.<session>.unpoll.<connection>              edge to owner: the client of a long poll left; reply = its Identity
+//	janus.session.<partition>.<session>.expired.<connection>             edge to owner: the client was told that a request timed out; reply = its Identity
 //	janus.session.<partition>.<session>.gone.<connection>                edge to owner: the transport closed; reply = janus.edge.<edge>.<connection>, body = Written or empty
 //	janus.session.<partition>.<session>.whole.<number>                   edge to owner: no request before that number is missing any more; reply = janus.edge.<edge>.<connection>
 //	janus.session.<partition>.<session>.stored.<operation>               JetStream to owner: the ack of a record
@@ -122,6 +123,7 @@ const (
 	SessionGone    SessionKind = "gone"    // from an edge: a transport closed
 	SessionPoll    SessionKind = "poll"    // from an edge: a long poll
 	SessionUnpoll  SessionKind = "unpoll"  // from an edge: the client of a long poll left
+	SessionExpired SessionKind = "expired" // from an edge: the client was told that a request timed out
 	SessionWhole   SessionKind = "whole"   // from an edge: what was asked for with Resend is answered, or was sent once more
 	SessionStored  SessionKind = "stored"  // from JetStream: the ack of a record
 	SessionAdmin   SessionKind = "admin"   // from the Admin API of an edge
