@@ -38,7 +38,7 @@ const description = `Breaks a cluster while clients use it, and tells what each 
 func (options) Help() string {
 	return `It starts three NATS servers, two Janus, two edges, two session nodes, a node (session and media role in one process) and a media role, each a process of its own. Clients make echo tests over WebSocket and over long polls (each request to another edge), come and go in video rooms, and send real media. Whoever loses his edge goes to the other one and claims his session; an edge counts as lost when it does not answer for a second, as behind a load balancer.
 
-Then one thing after the other is broken, and mended: each fault once, in an order drawn from the seed, again and again. When a fault begins, and when it is over, all clients send a request at once. Before the next fault every client must have been served again, and have all that it is due; what is missing after 45 s is given up.
+Then one thing after the other is broken, and mended: each fault once, in an order drawn from the seed, again and again. When a fault begins, and when it is over, all clients send a request at once. Before the next fault every client must have been served again, and have all that it is due; what is missing after 45 s is given up; events of clients whose media role was broken, which nobody keeps, after 5 s.
 
 Faults are a way and a part:
 

@@ -35,7 +35,7 @@ func (r *row) broken(strict bool) (list []string) {
 	never("packets lost", r.media.Lost)
 	never("wrong", r.Wrong)
 	never("handles hung up", r.Hangups)
-	if r.part == mediaPart || r.part == nodePart {
+	if r.losesEvents() {
 		return append(list, r.slow(strict)...)
 	}
 	never("lost", r.Lost)
@@ -49,6 +49,11 @@ func (r *row) broken(strict bool) (list []string) {
 		never("again", r.Again)
 	}
 	return append(list, r.slow(strict)...)
+}
+
+// losesEvents reports whether events are lost that nobody keeps.
+func (r *row) losesEvents() bool {
+	return r.part == mediaPart || r.part == nodePart || r.part == janusPart
 }
 
 // slow lists what took too long.

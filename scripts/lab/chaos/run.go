@@ -15,6 +15,9 @@ import (
 const (
 	// settleTime is how long clients may need to be whole again; longer than any request may wait for its answer.
 	settleTime = 45 * time.Second
+	// eventTime is how long events are waited for, once all clients are served, that may well be lost: what a Janus says while its media
+	// role is away nobody keeps.
+	eventTime = 5 * time.Second
 	// beginTime is how long all clients may take to begin.
 	beginTime = time.Minute
 	// memoryTime is how long a media role that was restarted may not know what the one before it was asked: as long as a request
@@ -71,7 +74,7 @@ func (r *run) all(ctx context.Context) {
 	defer clients.Wait()
 	defer end()
 	r.started = time.Now()
-	if reason := r.clean(ctx, r.started, beginTime); reason != "" {
+	if reason := clean(ctx, beginTime, func() string { return r.crowd.Clean(r.started) }); reason != "" {
 		r.tb.Fatalf("the clients did not begin: %s", reason)
 	}
 	r.tb.Logf("%d sessions began in %v", r.options.Sessions, time.Since(r.started).Round(time.Millisecond))
@@ -130,7 +133,12 @@ func (r *run) once(ctx context.Context, n int, s strike) error {
 // settle waits until all clients are served again and have what they are due, gives up what is missing, and counts.
 func (r *run) settle(ctx context.Context, of *row) {
 	over := time.Now()
-	reason := r.clean(ctx, over, settleTime)
+	whole, limit := func() string { return r.crowd.Clean(over) }, settleTime
+	if of.losesEvents() {
+		clean(ctx, settleTime, func() string { return r.crowd.Served(over) })
+		limit = eventTime
+	}
+	reason := clean(ctx, limit, whole)
 	if ctx.Err() != nil {
 		return // what is due now may still have come
 	}
@@ -153,11 +161,11 @@ func (r *run) settle(ctx context.Context, of *row) {
 	}
 }
 
-// clean waits until all clients were served after a time.
-func (r *run) clean(ctx context.Context, since time.Time, limit time.Duration) (reason string) {
+// clean waits until nothing is wrong any more.
+func clean(ctx context.Context, limit time.Duration, wrong func() string) (reason string) {
 	const step = 50 * time.Millisecond
 	for end := time.Now().Add(limit); ; {
-		reason = r.crowd.Clean(since)
+		reason = wrong()
 		if reason == "" || time.Now().After(end) || ctx.Err() != nil {
 			return reason
 		}

@@ -110,8 +110,18 @@ func (c *Crowd) Fault(now time.Time) {
 
 // Clean is "" when every client was served since a time, and nothing of before is due; else what is wrong with one.
 func (c *Crowd) Clean(since time.Time) string {
+	return c.first(func(l *ledger.Ledger) string { return l.Clean(since) })
+}
+
+// Served is Clean, but for events.
+func (c *Crowd) Served(since time.Time) string {
+	return c.first(func(l *ledger.Ledger) string { return l.Served(since) })
+}
+
+// first is what is wrong with one client, where something is.
+func (c *Crowd) first(wrong func(*ledger.Ledger) string) string {
 	for _, l := range c.ledgers {
-		if reason := l.Clean(since); reason != "" {
+		if reason := wrong(l); reason != "" {
 			return reason
 		}
 	}

@@ -194,6 +194,9 @@ func (e *entry) open() bool {
 	return !e.settled && (e.reply && e.replied.IsZero() || e.event && !e.refused && e.came.IsZero())
 }
 
+// unanswered reports whether a reply is due.
+func (e *entry) unanswered() bool { return e.open() && e.reply && e.replied.IsZero() }
+
 // dubious reports whether nobody can tell what became of a request.
 func (e *entry) dubious() bool { return e.doubt && e.replied.IsZero() }
 
@@ -301,11 +304,16 @@ func (l *Ledger) Fault(now time.Time) {
 
 // Clean reports whether the client has a connection, a request that it sent after since was served in full, and nothing of
 // before is due; else what is wrong.
-func (l *Ledger) Clean(since time.Time) (reason string) {
+func (l *Ledger) Clean(since time.Time) (reason string) { return l.lacks(since, (*entry).open) }
+
+// Served is Clean, but for events.
+func (l *Ledger) Served(since time.Time) (reason string) { return l.lacks(since, (*entry).unanswered) }
+
+func (l *Ledger) lacks(since time.Time, due func(*entry) bool) (reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.order {
-		if e.open() && !e.dubious() && !e.sent.After(since) {
+		if due(e) && !e.dubious() && !e.sent.After(since) {
 			return fmt.Sprintf("%s: %s is open", l.name, e.id)
 		}
 	}

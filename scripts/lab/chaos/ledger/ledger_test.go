@@ -193,6 +193,23 @@ func TestCountsAdd(t *testing.T) {
 	}
 }
 
+// TestServed: of an event that does not come the client is not whole, but it is served.
+func TestServed(t *testing.T) {
+	l := New("client")
+	l.Sent("a", true, at(0))
+	if !strings.Contains(l.Served(at(0)), "a is open") {
+		t.Error("served without a reply")
+	}
+	l.Replied("a", 0, "", at(1))
+	ask(l, "b", 2)
+	if reason := l.Served(at(1)); reason != "" {
+		t.Errorf("not served: %s", reason)
+	}
+	if l.Clean(at(1)) == "" {
+		t.Error("whole without the event")
+	}
+}
+
 // TestSlowest tells who waited longest, of several clients, and for what.
 func TestSlowest(t *testing.T) {
 	var sum Counts
