@@ -220,8 +220,10 @@ const proofTime = 3 * messages.BeatInterval
 // cutOff reports whether the node hears no majority of the session nodes, and cannot prove that it is not in the smaller part of
 // a cluster that fell apart: the other part has taken its partitions over then.
 func (n *Node) cutOff() bool {
-	return !n.Roster.View().Majority() && time.Now().UnixNano()-n.proven.Load() > int64(proofTime)
+	return !n.Roster.View().Majority() && !n.provenLately()
 }
+
+func (n *Node) provenLately() bool { return time.Now().UnixNano()-n.proven.Load() <= int64(proofTime) }
 
 // waited is the last moment at which the node could not act: no silence of clients counts that began before.
 func (n *Node) waited() time.Time { return time.Unix(0, n.waiting.Load()) }

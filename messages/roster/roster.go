@@ -71,7 +71,7 @@ func (p Peer) Takes() bool { return !p.Silent && p.Beat.State == messages.StateR
 type View struct {
 	nodes, media, edges []Peer
 	owners              *[messages.Partitions]Owner
-	majority            bool
+	majority, sure      bool
 }
 
 // Owner tells who owns a partition: the highest epoch that was ever announced. false: nobody yet.
@@ -125,6 +125,10 @@ func (v *View) Find(role messages.Role, name string) (Peer, bool) {
 	return peers[i], true
 }
 
+// Sure reports whether that majority was heard just now, and for longer than a beat. A listener that is cut off from several finds them
+// silent one after the other, and has a majority until it comes to the last of them; when it is back it hears them one after the other.
+func (v *View) Sure() bool { return v.sure }
+
 func (v *View) of(role messages.Role) []Peer {
 	switch role {
 	case messages.RoleSession:
@@ -170,6 +174,7 @@ type Roster struct {
 	lastTick time.Time
 	heard    time.Time // when anybody beat last
 	cut      bool      // that is so long ago that the others may hold this process for dead
+	lonely   time.Time // when there was no majority last
 	deaf     time.Time // since when the bus is not connected; zero: it is
 	settled  time.Time // nobody falls silent before
 	metrics  metrics
@@ -315,6 +320,10 @@ func (r *Roster) publish() {
 		}
 	}
 	v.majority = heard*2 > len(v.nodes) && !r.cut
+	if !v.majority {
+		r.lonely = r.lastTick
+	}
+	v.sure = v.majority && r.hearsMost()
 	r.metrics.show(v)
 	r.view.Store(v)
 	r.mu.Lock()

@@ -109,6 +109,7 @@ func (r *Roster) refresh(key peerKey, now Peer) {
 	switch key.role {
 	case messages.RoleSession:
 		v.nodes = peers
+		v.sure = v.majority && r.hearsMost()
 	case messages.RoleMedia:
 		v.media = peers
 	case messages.RoleEdge:
@@ -130,6 +131,24 @@ func (r *Roster) listens(now time.Time) bool {
 		r.deaf = time.Time{}
 	}
 	return was && r.deaf.IsZero() && now.After(r.settled)
+}
+
+// hearsMost reports whether more than half of the session nodes beat not long ago, and did so before.
+func (r *Roster) hearsMost() bool {
+	if r.lastTick.Sub(r.lonely) < deafTime {
+		return false
+	}
+	nodes, heard := 0, 0
+	for key, p := range r.peers {
+		if key.role != messages.RoleSession {
+			continue
+		}
+		nodes++
+		if !p.Silent && p.missed < suspectTicks {
+			heard++
+		}
+	}
+	return heard*2 > nodes
 }
 
 // unheard is for how long nobody at all was heard; 0 where it is not the listener that is to blame.

@@ -244,3 +244,34 @@ func TestMajority(t *testing.T) {
 		t.Error("one of three is no majority")
 	}
 }
+
+// Who is cut off finds the others silent one after the other: it is not sure of a majority when it comes to the first.
+func TestSureOfMajority(t *testing.T) {
+	l := newListener()
+	a, b, c := node("a", 1), node("b", 1), node("c", 1)
+	l.pass(3, a, b, c)
+	l.pass(1, c)
+	l.hear(b, l.now) // between a's beats
+	l.pass(silentTicks-1, c)
+	l.expect(t, "a", true)
+	l.expect(t, "b", false)
+	if !l.View().Majority() || l.View().Sure() {
+		t.Errorf("majority %v, sure %v, with one silent and one about to be", l.View().Majority(), l.View().Sure())
+	}
+	l.pass(2, b, c)
+	if !l.View().Sure() {
+		t.Error("not sure, though two of three are heard")
+	}
+	l.pass(silentTicks+2, c)
+	if l.View().Majority() {
+		t.Error("a majority of one of three")
+	}
+	l.pass(1, b, c)
+	if !l.View().Majority() || l.View().Sure() {
+		t.Errorf("majority %v, sure %v, when the second is heard again and the third may be", l.View().Majority(), l.View().Sure())
+	}
+	l.pass(4, b, c)
+	if !l.View().Sure() {
+		t.Error("not sure after a while")
+	}
+}
