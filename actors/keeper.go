@@ -201,6 +201,10 @@ func (k *keeper) claim(v *roster.View) {
 		k.serve()
 		return
 	}
+	if !v.Sure() && !k.node.provenLately() {
+		k.prove()
+		return
+	}
 	k.takeAll(set, messages.Member{})
 }
 
