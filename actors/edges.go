@@ -4,6 +4,7 @@ package actors
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/januscloud/januscloud/messages"
@@ -24,6 +25,7 @@ func (k *keeper) watchEdges(v *roster.View) {
 		if !now[m] {
 			gone = append(gone, m)
 			delete(k.owing, m)
+			k.askWhetherEnded(m)
 		}
 	}
 	for m := range now {
@@ -37,6 +39,34 @@ func (k *keeper) watchEdges(v *roster.View) {
 	}
 	for p := range k.owned {
 		k.node.tell(k.parts[p], edgesGone{gone})
+	}
+}
+
+// endedAnswer, with the edge behind it, names the answer to askWhetherEnded.
+const endedAnswer = "ended."
+
+// askWhetherEnded asks an edge that fell silent anything. One that is frozen, or whose NATS server is, may answer later, and nobody
+// listens; but when NATS answers that nobody receives the question the edge has no connection any more, and was silent for long enough to
+// have made another one.
+func (k *keeper) askWhetherEnded(edge messages.Member) {
+	for _, r := range *k.node.owned.Load() {
+		ask, err := json.Marshal(messages.Ask{Node: k.node.member, Epoch: r.Epoch})
+		if err == nil {
+			_ = k.node.Bus.Publish(messages.EdgeAsk(edge), messages.NodeAnswer(k.node.member, endedAnswer+edge.String()), ask)
+		}
+		return
+	}
+}
+
+// onNoResponders hears from NATS that nobody receives what was asked.
+func (k *keeper) onNoResponders(answer string) {
+	name, ok := strings.CutPrefix(answer, endedAnswer)
+	edge, err := messages.ParseMember(name)
+	if !ok || err != nil || k.edges[edge] {
+		return // an end that is gone: a take-over does not wait for it longer than for one that does not answer
+	}
+	for p := range k.owned {
+		k.node.tell(k.parts[p], edgeEnded{edge})
 	}
 }
 

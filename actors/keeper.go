@@ -118,15 +118,14 @@ func (k *keeper) Receive(ctx actor.Context) {
 
 // control handles what arrives on the node's own subject: answers to asks, and offers of partitions.
 func (k *keeper) control(m *bus.Msg) {
-	if m.NoResponders {
-		return // an end that was asked is gone
-	}
 	what, rest, _ := strings.Cut(strings.TrimPrefix(m.Subject, messages.NodePrefix(k.node.member)+"."), ".")
+	if m.NoResponders {
+		k.onNoResponders(rest)
+		return
+	}
 	switch what {
 	case "answer":
-		if !m.NoResponders { // an end that is not there is not waited for longer than one that does not answer
-			k.onAnswer(rest, m.Data)
-		}
+		k.onAnswer(rest, m.Data)
 	case "admin":
 		k.admin(m)
 	case "written":

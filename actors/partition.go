@@ -98,7 +98,7 @@ func (p *partition) Receive(ctx actor.Context) {
 		p.dropRoom(m.RoomName)
 	case notRestored:
 		p.waitForRecords(m.msg)
-	case edgesGone:
+	case edgesGone, edgeEnded:
 		p.broadcast(m)
 	case messages.Written:
 		if pid, ok := p.sessions[m.Session]; ok {

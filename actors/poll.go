@@ -189,6 +189,19 @@ func (s *session) checkPolled() {
 	}
 }
 
+// onEdgeEnded hears that an edge acknowledges nothing any more: what is in its hands is for the next poll.
+func (s *session) onEdgeEnded(edge messages.Member) {
+	if s.out == nil || s.out.sent == 0 || !s.transport.Polling {
+		return
+	}
+	if p := s.unsettled(); p != nil {
+		identity := p.identity
+		if t, err := messages.ParseTransport(identity); err == nil && t.Edge == edge {
+			s.returnPolled(func(polled string) bool { return polled == identity })
+		}
+	}
+}
+
 // unsettled is the answer to a poll with events that are not acknowledged; nil when it is not remembered.
 func (s *session) unsettled() *polled {
 	for i := range slices.Backward(s.polled) {

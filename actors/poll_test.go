@@ -285,6 +285,15 @@ func TestPollEdgeSilent(t *testing.T) {
 			t.Error("the event was told again")
 		}
 	})
+	t.Run("and has no connection", func(t *testing.T) {
+		s, _ := lonely(t, n, gone)
+		if s.onEdgeEnded(messages.NewMember("edge-b")); len(s.polls) != 1 {
+			t.Error("the next poll was answered for the end of another edge")
+		}
+		if s.onEdgeEnded(gone); len(s.polls) != 0 {
+			t.Error("the next poll waits, though the edge is gone")
+		}
+	})
 	t.Run("and has ended", func(t *testing.T) {
 		k := c.clientAt("edge-b")
 		waitFor(t, func() string {

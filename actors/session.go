@@ -87,6 +87,7 @@ type (
 	sessionDue struct{}                          // the session may have timed out
 	endDue     struct{}                          // the end has waited long enough
 	edgesGone  struct{ edges []messages.Member } // edges that are not heard any more
+	edgeEnded  struct{ edge messages.Member }    // one of them has no connection to NATS any more
 	edgeBack   struct {                          // an edge that is heard again still has the session's transport
 		session   uint64
 		transport messages.Transport
@@ -126,6 +127,8 @@ func (s *session) Receive(ctx actor.Context) {
 		}
 	case edgesGone:
 		s.onEdgesGone(m.edges)
+	case edgeEnded:
+		s.onEdgeEnded(m.edge)
 	case edgeBack:
 		s.onBack(m.transport)
 	case messages.Written:
