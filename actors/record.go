@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// storeWait is how long a reply waits for its record to be stored; a slower store is written behind.
-	storeWait = 50 * time.Millisecond
+	// storeWait is how long a reply waits for its record to be stored; a slower store is written behind. What was answered and is not
+	// stored yet dies with this node, a handle that nothing was asked of: so a store on a machine that is busy is waited for, and one
+	// without a leader is not.
+	storeWait = 250 * time.Millisecond
 	// storeRetry is when a write without an answer is tried again, and each time twice as long after, up to longestStoreRetry.
 	storeRetry        = time.Second
 	longestStoreRetry = 4 * time.Second
