@@ -49,12 +49,13 @@ const endedAnswer = "ended."
 // listens; but when NATS answers that nobody receives the question the edge has no connection any more, and was silent for long enough to
 // have made another one.
 func (k *keeper) askWhetherEnded(edge messages.Member) {
-	for _, r := range *k.node.owned.Load() {
-		ask, err := json.Marshal(messages.Ask{Node: k.node.member, Epoch: r.Epoch})
-		if err == nil {
-			_ = k.node.Bus.Publish(messages.EdgeAsk(edge), messages.NodeAnswer(k.node.member, endedAnswer+edge.String()), ask)
-		}
+	owned := *k.node.owned.Load()
+	if len(owned) == 0 {
 		return
+	}
+	ask, err := json.Marshal(messages.Ask{Node: k.node.member, Epoch: owned[0].Epoch}) // for no partition
+	if err == nil {
+		_ = k.node.Bus.Publish(messages.EdgeAsk(edge), messages.NodeAnswer(k.node.member, endedAnswer+edge.String()), ask)
 	}
 }
 
