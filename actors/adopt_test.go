@@ -442,3 +442,38 @@ func TestExpiredIsNotRun(t *testing.T) {
 		t.Errorf("ran %q, want %q", got, waits)
 	}
 }
+
+// A media server that a question to attach did not reach is asked again; the handle is bound there.
+func TestBindAsksAgain(t *testing.T) {
+	c := newCluster(t)
+	media, edge := c.server("janus-a", func(s *server) { s.mute = true }), c.client()
+	waitServers(t, c.node("node-a", nil), 1)
+	id := edge.create()
+	h := edge.attach(id)
+	identity, body := edge.message(id, h, "1")
+	attaches := func() (n int) {
+		media.mu.Lock()
+		defer media.mu.Unlock()
+		for _, got := range media.got {
+			if strings.HasPrefix(got, "attach ") {
+				n++
+			}
+		}
+		return n
+	}
+	waitFor(t, func() string {
+		if attaches() == 0 {
+			return "nothing is attached"
+		}
+		return ""
+	})
+	media.mu.Lock()
+	media.mute = false
+	media.mu.Unlock()
+	if got := edge.reply(id, identity, body); got["janus"] != "ack" {
+		t.Errorf("answered %v", got)
+	}
+	if n := attaches(); n != 2 {
+		t.Errorf("asked %d times", n)
+	}
+}

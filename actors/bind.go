@@ -15,6 +15,8 @@ import (
 const (
 	// bindWait is how long a media server may take to attach a handle before another one is tried.
 	bindWait = 4 * time.Second
+	// bindAgain is when it is asked once more: NATS may have lost the question, or the answer.
+	bindAgain = time.Second
 	// bindTries is how many media servers are tried for one request.
 	bindTries = 3
 	// pinWait is when it is looked again for a media server that was not there, and is the only one where the handle can be bound.
@@ -54,8 +56,14 @@ func (s *session) onPlaced(p placed) {
 	h.attempt++
 	s.reviewServer(p.server.Name) // what it is to take over of an earlier incarnation goes first
 	s.touch(p.server)
+	h.asked = time.Now()
+	s.askBind(h)
+}
+
+// askBind asks the chosen media server to attach the handle. It does so once, however often it is asked.
+func (s *session) askBind(h *handle) {
 	due := bindDue{h.id, h.attempt}
-	s.node.Wheel.Arm(&h.timer, bindWait, func() { s.node.tell(s.self, due) })
+	s.node.Wheel.Arm(&h.timer, bindAgain, func() { s.node.tell(s.self, due) })
 	s.passOn(h, s.ownIdentity(h.id, h.attempt), h.request)
 }
 
@@ -86,6 +94,9 @@ func (s *session) onBindReply(h *handle, in *inbound) {
 	id, failure := attached(in.msg.Data)
 	if failure != nil {
 		s.log().Warn("attach failed", "handle", h.id, "server", h.server.Name, "error", failure)
+		if time.Since(h.asked) >= bindAgain { // it was asked twice, and may yet attach
+			s.giveUp(h)
+		}
 		s.retryBind(h, failure)
 		return
 	}
@@ -250,6 +261,11 @@ func (s *session) onBindDue(due bindDue) {
 		return
 	}
 	if h == nil || h.state != binding || h.attempt != due.attempt || s.ending != nil {
+		return
+	}
+	now, _, heard := s.node.server(h.server.Name)
+	if heard && now == h.server && !h.away && time.Since(h.asked) < bindWait {
+		s.askBind(h)
 		return
 	}
 	if !h.away {

@@ -36,9 +36,10 @@ type handle struct {
 	state  handleState
 	detach string // identity of the detach request in flight
 
-	queue   []queued // waits for the bind
-	queued  int      // bytes of it
-	attempt uint64   // counts the attempts to bind, over the handle's life
+	queue   []queued  // waits for the bind
+	queued  int       // bytes of it
+	attempt uint64    // counts the attempts to bind, over the handle's life
+	asked   time.Time // when the last of them began
 	tried   []messages.Member
 	reason  string // why server was chosen
 	timer   wheel.Timer

@@ -27,6 +27,10 @@ const (
 	hopeTime = 2 * time.Second
 	// restartTime is how long a Janus that can be reached may be of no use before it is restarted, where that is ours to do.
 	restartTime = 5 * time.Second
+	// quietTime without a word of Janus, which has answered all requests, tells that plugins have answered them, too. It is waited
+	// for no longer than talkTime: a Janus with many calls is never quiet.
+	quietTime = 100 * time.Millisecond
+	talkTime  = 500 * time.Millisecond
 	// maxHeld and maxHeldBytes bound what waits for the connection to come back.
 	maxHeld      = 4096
 	maxHeldBytes = 16 << 20
@@ -435,6 +439,7 @@ func (s *server) stop() {
 	s.stopped = true
 	s.wheel.Disarm(&s.tickTimer)
 	s.wheel.Disarm(&s.hopeTimer)
+	s.wheel.Disarm(&s.idleTimer)
 	for _, x := range s.sessions {
 		s.wheel.Disarm(&x.timer)
 	}
@@ -443,9 +448,18 @@ func (s *server) stop() {
 	}
 }
 
-// checkIdle tells who wants to stop that no client's request is under way.
+// checkIdle tells who wants to stop that no client's request is under way, and that Janus has nothing more to say to what it
+// acknowledged: plugins answer behind that, and what they say when nobody listens is lost.
 func (s *server) checkIdle() {
 	if s.idle == nil || len(s.memory.running) > 0 || len(s.held) > 0 {
+		return
+	}
+	now := time.Now()
+	if s.answered.IsZero() {
+		s.answered = now
+	}
+	if s.link != nil && now.Sub(s.heard) < quietTime && now.Sub(s.answered) < talkTime {
+		s.wheel.Arm(&s.idleTimer, quietTime/2, func() { s.tell(idleDue{}) })
 		return
 	}
 	close(s.idle)

@@ -21,6 +21,7 @@ type (
 	busBack  struct{}                       // there is a connection to NATS again
 	woken    struct{}                       // the process was kept from running
 	hopeOver struct{}                       // hopeTime passed
+	idleDue  struct{}                       // look again whether nothing is under way
 	quiesce  struct{ done chan<- struct{} } // asks to be told, by closing done, when no client's request is under way
 	stop     struct{ done chan<- struct{} } // ends the actor; done is closed when it is
 )

@@ -59,6 +59,8 @@ type server struct {
 	seq         uint64    // of the last event
 	stopped     bool
 	idle        chan<- struct{} // closed when nothing is in flight, for who wants to stop
+	answered    time.Time       // when nothing was in flight any more
+	idleTimer   wheel.Timer
 
 	// Scratch, valid while one message is handled.
 	in   janusjson.Message // of the bus
@@ -140,6 +142,8 @@ func (s *server) receive(message any) {
 		s.evict()
 	case quiesce:
 		s.idle = m.done
+		s.checkIdle()
+	case idleDue:
 		s.checkIdle()
 	case stop:
 		s.stop()

@@ -490,3 +490,57 @@ func TestIdleSession(t *testing.T) {
 		}
 	})
 }
+
+// What a plugin says behind its acknowledgement is waited for by a role that stops: nobody could ever hear it later. A Janus that
+// always has something to say is not waited for.
+func TestStopHearsEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := upAndServing(t)
+		p.bound(1)
+		f.request(1, 1, client(1, 1), echo)
+		idle := make(chan struct{})
+		isIdle := func() bool {
+			f.receive(idleDue{})
+			select {
+			case <-idle:
+				return true
+			default:
+				return false
+			}
+		}
+		f.receive(quiesce{idle})
+		time.Sleep(talkTime)
+		if isIdle() {
+			t.Fatal("a request is under way")
+		}
+		p.run()
+		began := time.Now()
+		for time.Since(began) < talkTime-quietTime {
+			if isIdle() {
+				t.Fatalf("nobody listens %v after the acknowledgement", time.Since(began))
+			}
+			time.Sleep(quietTime / 2)
+			p.say(`{"janus":"event","session_id":1,"sender":1,"plugindata":{}}`)
+		}
+		time.Sleep(quietTime)
+		if !isIdle() {
+			t.Error("a quiet Janus is waited for")
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f, p := upAndServing(t)
+		p.bound(1)
+		idle := make(chan struct{})
+		f.receive(quiesce{idle})
+		for began := time.Now(); time.Since(began) < talkTime; time.Sleep(quietTime / 4) {
+			p.say(`{"janus":"event","session_id":1,"sender":1,"plugindata":{}}`)
+			f.receive(idleDue{})
+		}
+		f.receive(idleDue{})
+		select {
+		case <-idle:
+		default:
+			t.Error("it waits for a Janus that is never quiet")
+		}
+	})
+}

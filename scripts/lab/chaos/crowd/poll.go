@@ -185,7 +185,7 @@ func (p *poller) take(m lab.Message) {
 	case m.Janus == "event" && m.Transaction != "":
 		p.ledger.Event(m.Transaction, now)
 	case m.Janus == "hangup":
-		p.ledger.HungUp(now)
+		p.ledger.HungUp(m.Text("reason"), now)
 	case m.Janus == "timeout":
 		p.gone("it timed out")
 	}

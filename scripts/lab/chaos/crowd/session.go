@@ -289,7 +289,7 @@ func (s *session) take(a arrival) {
 		s.ledger.Event(m.Transaction, a.at)
 	case m.Janus == "hangup" && m.Handle == s.handle:
 		s.hung.Store(true)
-		s.ledger.HungUp(a.at)
+		s.ledger.HungUp(m.Text("reason"), a.at)
 	case m.Janus == "timeout":
 		s.ledger.Wrong("the session timed out")
 	}

@@ -257,11 +257,12 @@ func (l *Ledger) Unanswered(id string, now time.Time) {
 	}
 }
 
-// HungUp notes that a handle lost its Janus: what that owed is lost.
-func (l *Ledger) HungUp(now time.Time) {
+// HungUp notes that a handle lost its Janus, and why: what that owed is lost.
+func (l *Ledger) HungUp(reason string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts.Hangups++
+	l.problem("hung up: %s", reason)
 	for _, e := range l.order {
 		if e.open() && (!e.reply || !e.replied.IsZero()) {
 			l.giveUp(e, now)

@@ -113,7 +113,7 @@ func TestLedger(t *testing.T) {
 		{"a Janus that is lost", func(l *Ledger) {
 			l.Sent("a", true, at(0))
 			l.Replied("a", 0, "", at(1))
-			l.HungUp(at(2))
+			l.HungUp("lost", at(2))
 		}, Counts{Hangups: 1, Lost: 1, Pause: time.Millisecond}},
 		{"run twice", func(l *Ledger) { l.RunTwice("create") }, Counts{RunTwice: 1}},
 		{"not true", func(l *Ledger) { l.Wrong("3, not 4") }, Counts{Wrong: 1}},
