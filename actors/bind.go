@@ -268,9 +268,10 @@ func (s *session) onBindDue(due bindDue) {
 		s.askBind(h)
 		return
 	}
-	if !h.away {
-		s.giveUp(h)
+	if !h.pinned.IsZero() && s.pinAgain(h) {
+		return // what it may have attached is welcome
 	}
+	s.giveUp(h)
 	s.retryBind(h, messages.Errorf(messages.CodePluginAttach, "Media server %s did not answer", h.server.Name))
 }
 

@@ -89,13 +89,14 @@ func (k *keeper) onHandOver(m handOver) {
 	k.review()
 }
 
-// maybeHandedOver tells who waits that nothing is left to be given away, or nobody to give it to.
+// maybeHandedOver tells who waits that nothing is left to be given away, and all is served by others, or that there is nobody to give
+// it to. Until it is served, those who take it may ask the media role beside this node what it said last.
 func (k *keeper) maybeHandedOver(v *roster.View) {
 	if k.handedOver == nil {
 		return
 	}
 	for _, p := range v.Nodes() {
-		if len(k.owned) > 0 && p.Takes() && p.Beat.Member != k.node.member && k.node.Bus.Connected() {
+		if len(k.owned)+len(k.passing) > 0 && p.Takes() && p.Beat.Member != k.node.member && k.node.Bus.Connected() {
 			return
 		}
 	}

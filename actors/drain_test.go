@@ -302,3 +302,30 @@ func TestHeldIsPassedOn(t *testing.T) {
 	}
 	waitSessions(t, a, 0)
 }
+
+// A node that drains is done when others serve what it gave away: until then they may have to ask the media role beside it.
+func TestDrainUntilServed(t *testing.T) {
+	c := newCluster(t)
+	media := c.server("janus-a", func(s *server) { s.silent = true }) // whom the next owner waits for
+	edge := c.client()
+	a := c.node("node-a", nil)
+	waitServers(t, a, 1)
+	const sessions = 60 // so that there are some in each slice
+	for range sessions {
+		edge.attach(edge.create())
+	}
+	b := c.node("node-b", nil)
+	waitFor(t, func() string {
+		if p, _ := a.Roster.View().Find(messages.RoleSession, b.Name); !p.Takes() {
+			return "the other node is not known to take anything"
+		}
+		return ""
+	})
+	a.Drain(t.Context())
+	if got := b.sessions.Load(); got != sessions {
+		t.Errorf("the next owner serves %d of %d sessions", got, sessions)
+	}
+	if n := media.handles(); n != 0 {
+		t.Errorf("%d handles are bound", n)
+	}
+}

@@ -448,8 +448,9 @@ func (s *server) stop() {
 	}
 }
 
-// checkIdle tells who wants to stop that no client's request is under way, and that Janus has nothing more to say to what it
-// acknowledged: plugins answer behind that, and what they say when nobody listens is lost.
+// checkIdle tells who wants to stop that no client's request is under way, that Janus has nothing more to say to what it
+// acknowledged, and that clients have what it said: plugins answer behind their acknowledgements, what they say when nobody listens is
+// lost, and so is, with this memory, what did not arrive.
 func (s *server) checkIdle() {
 	if s.idle == nil || len(s.memory.running) > 0 || len(s.held) > 0 {
 		return
@@ -458,7 +459,8 @@ func (s *server) checkIdle() {
 	if s.answered.IsZero() {
 		s.answered = now
 	}
-	if s.link != nil && now.Sub(s.heard) < quietTime && now.Sub(s.answered) < talkTime {
+	talks := s.link != nil && now.Sub(s.heard) < quietTime
+	if (talks || s.undelivered.count > 0) && now.Sub(s.answered) < talkTime {
 		s.wheel.Arm(&s.idleTimer, quietTime/2, func() { s.tell(idleDue{}) })
 		return
 	}
