@@ -62,8 +62,6 @@ type link interface {
 	attend()
 	// unsent counts bytes accepted and not yet taken by the kernel.
 	unsent() int
-	// unheard counts bytes that the kernel took and a peer that has hung up did not acknowledge, as far as is known.
-	unheard() int
 }
 
 // ID identifies the connection: drawn from 1 upwards when it opens, in the
@@ -127,16 +125,10 @@ func (c *Conn) Unsent() int {
 // Progress is how many bytes were queued since the connection opened, and how many
 // of them the kernel has taken: when it has taken as many as were queued at some
 // moment, the messages sent before that moment are out of this process's hands.
-// What it took for a peer that had hung up, as is seen when this process was kept
-// from running meanwhile, reaches nobody and does not count.
 func (c *Conn) Progress() (queued, taken uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	left := c.link.unsent() + c.dropped
-	if c.state() != gone {
-		left += c.link.unheard()
-	}
-	return c.queued, c.queued - min(c.queued, uint64(left))
+	return c.queued, c.queued - uint64(c.link.unsent()+c.dropped)
 }
 
 // Close sends what is queued and a close frame, and waits in the background,

@@ -28,8 +28,6 @@ func (d *desk) flush() {
 func (d *desk) attend()     {}
 func (d *desk) unsent() int { return d.out.len() }
 
-func (d *desk) unheard() int { return 0 }
-
 // feed gives a fresh connection its input in chunks whose sizes cycle through
 // cuts, as a link would, and returns all that came of it.
 func feed(opts Options, input []byte, cuts []byte) (messages []string, output []byte, end error) {

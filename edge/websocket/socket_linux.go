@@ -31,7 +31,6 @@ type socket struct {
 	key    netpoll.Key
 
 	armed bool // watched for room to write; guarded by mu
-	shut  bool // our end of the stream was sent; guarded by mu
 
 	// Of the loop's goroutine: bytes received and not used yet, and whether there
 	// are whole frames among them, which are served before anything is read.
@@ -133,7 +132,6 @@ func (c *socket) release() {
 		// The peer does not take it; the kernel need not keep it either.
 		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
-	c.dropped += c.unheard()
 	unix.Close(c.fd)
 	if c.carry != nil {
 		c.forget()
@@ -146,24 +144,6 @@ func (c *socket) release() {
 func (c *socket) attend() { c.poller.loop.Wake(c) }
 
 func (c *socket) unsent() int { return c.out.len() }
-
-// established is TCP_ESTABLISHED of the kernel's tcp_states.h.
-const established = 1
-
-func (c *socket) unheard() int {
-	info, err := unix.GetsockoptTCPInfo(c.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-	if err != nil || info.State == established {
-		return 0
-	}
-	n, err := unix.IoctlGetInt(c.fd, unix.SIOCOUTQ) // tcp(7); the end of the stream counts as a byte
-	if err != nil {
-		return 0
-	}
-	if c.shut {
-		n--
-	}
-	return max(0, n)
-}
 
 // flush writes at once unless others are waiting already.
 func (c *socket) flush() {
@@ -208,7 +188,6 @@ func (c *socket) drain() {
 		// until then its bytes are read and thrown away, since closing over unread
 		// input would reset the connection and could cost it the close frame.
 		_ = unix.Shutdown(c.fd, unix.SHUT_WR)
-		c.shut = true
 	}
 }
 

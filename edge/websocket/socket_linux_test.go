@@ -4,7 +4,6 @@ package websocket
 
 import (
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -79,45 +78,4 @@ func TestOutOfDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.conn(t, 1)
-}
-
-// What is written for a client that hung up while nobody looked does not count as taken, before and after its end is noticed.
-func TestUnheard(t *testing.T) {
-	for _, reset := range []bool{false, true} {
-		r := newRecorder()
-		at, let := make(chan struct{}), make(chan struct{})
-		r.onMessage = func(*Conn, []byte) { at <- struct{}{}; <-let } // nobody looks, as in a frozen process
-		f := serve(t, modes[0], r, Options{})
-		letGo := sync.OnceFunc(func() { close(let) })
-		t.Cleanup(letGo)
-		p := f.dial(t)
-		c := f.conn(t, 0)
-		if err := c.Send([]byte("heard")); err != nil {
-			t.Fatal(err)
-		}
-		p.expect("text:heard")
-		if queued, taken := c.Progress(); taken != queued {
-			t.Errorf("%d of %d bytes are taken by a client that listens", taken, queued)
-		}
-		p.write(text("busy"))
-		<-at
-		if reset {
-			_ = p.Conn.(*net.TCPConn).SetLinger(0)
-		}
-		p.Close()
-		before, _ := c.Progress()
-		_ = c.Send([]byte("unheard")) // the kernel may know already, or not
-		check := func(when string) {
-			waitFor(t, func() string {
-				if queued, taken := c.Progress(); queued > before && taken > before {
-					return when + ": bytes are taken for a client that is gone"
-				}
-				return ""
-			})
-		}
-		check("while nobody looks")
-		letGo()
-		f.reason(t, 0)
-		check("when the end was noticed")
-	}
 }

@@ -152,8 +152,6 @@ func (c *stream) attend() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
 
 func (c *stream) unsent() int { return c.out.len() + c.flight }
 
-func (c *stream) unheard() int { return 0 } // not known through TLS
-
 func (c *stream) flush() {
 	if !c.writing && (c.out.len() > 0 || c.state() == closing) {
 		c.writing = true
