@@ -32,6 +32,29 @@ func (s *server) ran() []string {
 	return list
 }
 
+// attaches is how often a server was asked to attach a handle.
+func (s *server) attaches() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, got := range s.got {
+		if strings.HasPrefix(got, "attach ") {
+			n++
+		}
+	}
+	return n
+}
+
+// waitAttach waits until a server was asked to attach a handle.
+func (s *server) waitAttach(t *testing.T) {
+	t.Helper()
+	waitFor(t, func() string {
+		if s.attaches() == 0 {
+			return "nothing is attached"
+		}
+		return ""
+	})
+}
+
 func (s *server) asked() []messages.Adopt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -312,36 +335,20 @@ func TestRoomRequestOfKilledServer(t *testing.T) {
 // A media server is not told that it has all handles of a session while it is being given one: what it attached a moment ago, for an
 // owner who has not heard of it yet, would end.
 func TestAdoptNotWhole(t *testing.T) {
-	c := newCluster(t)
-	media, edge := c.server("janus-a"), c.client()
-	n := c.node("node-a", nil)
-	waitServers(t, n, 1)
-	id := edge.create()
-	h, second := edge.attach(id), edge.attach(id)
-	first, body := edge.message(id, h, "1")
-	edge.reply(id, first, body)
-	media.kill()
-	waitSilent(t, n, "janus-a")
-	again := c.server("janus-a", func(s *server) { s.mute, s.defers = true, 1<<20 })
+	x := converse(t)
+	second := x.k.attach(x.session)
+	x.media.kill()
+	waitSilent(t, x.node, "media-a")
+	again := x.c.server("media-a", func(s *server) { s.mute, s.defers = true, 1<<20 })
 	waitFor(t, func() string {
-		if _, serves, _ := n.server("janus-a"); !serves {
+		if _, serves, _ := x.node.server("media-a"); !serves {
 			return "it is not heard"
 		}
 		return ""
 	})
-	edge.message(id, second, "2")
-	before := 0
-	waitFor(t, func() string {
-		again.mu.Lock()
-		defer again.mu.Unlock()
-		for _, got := range again.got {
-			if strings.HasPrefix(got, "attach ") {
-				before = len(again.adopts) + 1
-				return ""
-			}
-		}
-		return "nothing is attached"
-	})
+	x.k.message(x.session, second, "2")
+	again.waitAttach(t)
+	before := len(again.asked()) + 1
 	waitFor(t, func() string {
 		if len(again.asked()) < before {
 			return "it is not asked again"
@@ -355,13 +362,9 @@ func TestAdoptNotWhole(t *testing.T) {
 
 // A media server that does not have a handle is asked for it: then it says what became of it.
 func TestMissingIsAskedFor(t *testing.T) {
-	c := newCluster(t)
-	media, edge := c.server("janus-a"), c.client()
-	waitServers(t, c.node("node-a", nil), 1)
-	id := edge.create()
-	h, idle := edge.attach(id), edge.attach(id)
-	first, body := edge.message(id, h, "1")
-	edge.reply(id, first, body)
+	x := converse(t)
+	media, id, h := x.media, x.session, x.handle
+	idle := x.k.attach(id)
 	data, err := json.Marshal(messages.Adopted{From: media.member, Missing: []uint64{idle, 77, h}})
 	if err != nil {
 		t.Fatal(err)
@@ -395,14 +398,7 @@ func TestJoinWaitsForHome(t *testing.T) {
 	media.mu.Unlock()
 	join := fmt.Sprintf(`{"janus":"message","transaction":"v","session_id":%d,"handle_id":%d,"body":{"request":"join","room":1,"ptype":"publisher"}}`, s, h)
 	identity := k.send(s, "%s", join)
-	waitFor(t, func() string {
-		media.mu.Lock()
-		defer media.mu.Unlock()
-		if !slices.ContainsFunc(media.got, func(got string) bool { return strings.HasPrefix(got, "attach ") }) {
-			return "nothing is attached"
-		}
-		return ""
-	})
+	media.waitAttach(t)
 	media.kill()
 	waitSilent(t, n, "media-a")
 	again := c.server("media-a", func(s *server) { s.janus.rooms = []string{"1"} })
@@ -419,16 +415,10 @@ func TestJoinWaitsForHome(t *testing.T) {
 
 // What waits for a media server is not run when that comes back after the client was told that nobody answered.
 func TestExpiredIsNotRun(t *testing.T) {
-	c := newCluster(t)
-	media, edge := c.server("janus-a"), c.client()
-	n := c.node("node-a", nil)
-	waitServers(t, n, 1)
-	id := edge.create()
-	h := edge.attach(id)
-	first, body := edge.message(id, h, "1")
-	edge.reply(id, first, body)
-	media.kill()
-	waitSilent(t, n, "janus-a")
+	x := converse(t)
+	edge, id, h := x.k, x.session, x.handle
+	x.media.kill()
+	waitSilent(t, x.node, "media-a")
 	edge.waitAdrift(id, h)
 	expired, _ := edge.message(id, h, "2")
 	waits, _ := edge.message(id, h, "3")
@@ -436,7 +426,7 @@ func TestExpiredIsNotRun(t *testing.T) {
 	if err := edge.p.bus.Publish(subject.String(), expired, nil); err != nil {
 		t.Fatal(err)
 	}
-	again := c.server("janus-a")
+	again := x.c.server("media-a")
 	edge.await("answer", func(d delivered) bool { return d.subject == waits && d.body["janus"] == "ack" })
 	if got := again.ran(); !slices.Equal(got, []string{waits}) {
 		t.Errorf("ran %q, want %q", got, waits)
@@ -451,29 +441,14 @@ func TestBindAsksAgain(t *testing.T) {
 	id := edge.create()
 	h := edge.attach(id)
 	identity, body := edge.message(id, h, "1")
-	attaches := func() (n int) {
-		media.mu.Lock()
-		defer media.mu.Unlock()
-		for _, got := range media.got {
-			if strings.HasPrefix(got, "attach ") {
-				n++
-			}
-		}
-		return n
-	}
-	waitFor(t, func() string {
-		if attaches() == 0 {
-			return "nothing is attached"
-		}
-		return ""
-	})
+	media.waitAttach(t)
 	media.mu.Lock()
 	media.mute = false
 	media.mu.Unlock()
 	if got := edge.reply(id, identity, body); got["janus"] != "ack" {
 		t.Errorf("answered %v", got)
 	}
-	if n := attaches(); n != 2 {
+	if n := media.attaches(); n != 2 {
 		t.Errorf("asked %d times", n)
 	}
 }

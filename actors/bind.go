@@ -200,6 +200,11 @@ func (s *session) retryBind(h *handle, failure *messages.Error) {
 	if !h.pinned.IsZero() && s.pinAgain(h) {
 		return
 	}
+	s.bindElsewhere(h, failure)
+}
+
+// bindElsewhere tries another media server, if there is one to be tried.
+func (s *session) bindElsewhere(h *handle, failure *messages.Error) {
 	h.server = messages.Member{}
 	if !h.pinned.IsZero() || len(h.tried) >= bindTries {
 		s.failBind(h, failure)
@@ -272,7 +277,7 @@ func (s *session) onBindDue(due bindDue) {
 		return // what it may have attached is welcome
 	}
 	s.giveUp(h)
-	s.retryBind(h, messages.Errorf(messages.CodePluginAttach, "Media server %s did not answer", h.server.Name))
+	s.bindElsewhere(h, messages.Errorf(messages.CodePluginAttach, "Media server %s did not answer", h.server.Name))
 }
 
 // giveUp detaches what a media server may attach after all: it does what one handle is asked for in order.

@@ -262,6 +262,19 @@ func linkInfo(info string) messages.AdminResult {
 	return messages.AdminResult{Reply: json.RawMessage(`{"janus":"success","info":` + info + `}`)}
 }
 
+// changeOwner has another node take the session over, with the handle that has negotiated alone, of which the media server tells it as
+// it does after the change.
+func (l *linked) changeOwner(change func(*server)) {
+	l.t.Helper()
+	l.ask(l.s, `{"janus":"detach","transaction":"d","session_id":%d,"handle_id":%d}`, l.s, l.idle)
+	l.media.mu.Lock()
+	change(l.media)
+	l.media.mu.Unlock()
+	waitServers(l.t, l.c.node("node-2", nil), 1)
+	l.node.Bus.Close()
+	l.ask(l.s, `{"janus":"keepalive","transaction":"k","session_id":%d}`, l.s)
+}
+
 const (
 	linkUp   = `{"flags":{"ready":true},"webrtc":{"media":{"0":{"type":"video","mid":"0","stats":{"in":{"packets":1}}}}}}`
 	linkDown = `{"flags":{"ready":false}}`
@@ -380,13 +393,7 @@ func TestLinkCaughtUp(t *testing.T) {
 // of what happens from then on.
 func TestLinkAssumed(t *testing.T) {
 	l := newLinked(t)
-	l.ask(l.s, `{"janus":"detach","transaction":"d","session_id":%d,"handle_id":%d}`, l.s, l.idle)
-	l.media.mu.Lock()
-	l.media.silent = true
-	l.media.mu.Unlock()
-	waitServers(t, l.c.node("node-2", nil), 1)
-	l.node.Bus.Close()
-	l.ask(l.s, `{"janus":"keepalive","transaction":"k","session_id":%d}`, l.s)
+	l.changeOwner(func(s *server) { s.silent = true })
 	l.shows(linkInfo(linkDown))
 	l.media.mu.Lock()
 	l.media.before = func(_ messages.MediaSubject, verb janusjson.Verb) {
@@ -426,13 +433,7 @@ func TestSurveyorSkips(t *testing.T) {
 // PeerConnections: he tells them of no end that may not be one, and tells the media server what he has seen.
 func TestLinkDoubted(t *testing.T) {
 	l := newLinked(t)
-	l.ask(l.s, `{"janus":"detach","transaction":"d","session_id":%d,"handle_id":%d}`, l.s, l.idle)
-	l.media.mu.Lock()
-	l.media.doubts = true
-	l.media.mu.Unlock()
-	waitServers(t, l.c.node("node-2", nil), 1)
-	l.node.Bus.Close()
-	l.ask(l.s, `{"janus":"keepalive","transaction":"k","session_id":%d}`, l.s)
+	l.changeOwner(func(s *server) { s.doubts = true })
 	l.shows(linkInfo(linkDown))
 	l.media.gap(t, l.s)
 	waitFor(t, func() string {

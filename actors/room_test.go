@@ -677,10 +677,7 @@ func TestRoomOfServerThatWakes(t *testing.T) {
 	s, h := k.person()
 	k.video(s, h, `{"request":"create","room":1}`)
 	home := homeOf(t, media, "1")
-	other := media[0]
-	if other == home {
-		other = media[1]
-	}
+	other := otherOf(media, home)
 	home.beater.Stop()
 	waitSilent(t, n, home.member.Name)
 	other.mu.Lock()
